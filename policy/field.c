@@ -83,7 +83,7 @@ static bool parse_list(const dpc_field* field, const char* text, value* out) {
   if (*text == '\0' || strcmp(text, "[]") == 0) return true;
   if (*text++ != '[') return false;
   for (int count = 1; count <= DPC_LIST_MAX; ++count) {
-    char element[DPC_LIST_TEXT_MAX];
+    char element[DPC_LIST_TEXT_MAX] = {0};
     text = next_element(text, element, sizeof element);
     if (text == NULL) return false;
     if (field->type == DPC_FIELD_INT_LIST) {

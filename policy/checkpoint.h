@@ -1,0 +1,92 @@
+/// A trained policy in one .safetensors file: weights under the reference implementation's names,
+/// and everything needed to run them as metadata. `dpc inspect` shows it; any safetensors reader
+/// opens it.
+#pragma once
+
+#include "policy/layout.h"
+#include "policy/metadata.h"
+#include "policy/normalizer.h"
+#include "policy/safetensors.h"
+#include "policy/sampler.h"
+#include "policy/schedule.h"
+#include "policy/sha256.h"
+#include "policy/unet.h"
+
+/// Version of the metadata that this code writes, and the only one it reads.
+#define DPC_CHECKPOINT_FORMAT 1
+
+typedef struct dpc_policy_def {
+  int n_obs;      // observation rows that condition the policy
+  int n_actions;  // rows of a chunk that are executed before the next plan
+} dpc_policy_def;
+
+/// Section "policy".
+extern const dpc_field_table dpc_policy_fields;
+
+/// Defaults of the field table: 2 observations, 8 actions.
+/// Allocates: no. Blocks: no. Thread: any.
+dpc_policy_def dpc_policy_def_default(void);
+
+/// Ranges of all fields. DPC_ERR_CONFIG names the field.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_policy_def_check(const dpc_policy_def* def, dpc_error* error);
+
+/// What a checkpoint says besides its weights.
+typedef struct dpc_checkpoint_info {
+  dpc_policy_def policy;
+  dpc_unet_def unet;  // input_dim = action dim, global_cond_dim = n_obs * observation dim
+  dpc_schedule_def schedule;
+  dpc_sampler_def sampler;  // the default for acting; a run may choose another
+  dpc_interface interface;
+  dpc_normalizer obs_normalizer;         // [observation dim]
+  dpc_normalizer action_normalizer;      // [action dim]
+  char dataset_sha256[DPC_SHA256_TEXT];  // what it learned from; "" = unknown
+} dpc_checkpoint_info;
+
+/// Every section by itself, then together: interface sound, dims of interface, network and
+/// normalisers agree, horizon divisible by 2^(levels - 1), n_actions <= horizon - n_obs + 1,
+/// sampler steps <= schedule steps. DPC_ERR_CONFIG or DPC_ERR_INVALID says what does not fit.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* info,
+                                                   dpc_error* error);
+
+/// Add all of `info` to a list of metadata, with "format", "dpc_format" and "dpc_version"; at most
+/// DPC_CHECKPOINT_ENTRIES entries. A trainer's own file carries the same.
+/// Allocates: from the list's arena. Blocks: no. Thread: the arena's owner.
+void dpc_checkpoint_info_add(const dpc_checkpoint_info* info, dpc_metadata* metadata);
+
+enum { DPC_CHECKPOINT_ENTRIES = 64 };
+
+/// Read and check `info` from the metadata of an opened file; normalisers are taken from the arena.
+/// DPC_ERR_FORMAT names file, entry and reason.
+/// Allocates: from the arena; jansson's heap. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_checkpoint_info_read(const dpc_safetensors* file, dpc_arena* arena,
+                                                  dpc_checkpoint_info* info, dpc_error* error);
+
+/// Save a checkpoint; see `dpc_safetensors_save` for what happens on failure. `params` is the
+/// network's flat block; `bf16` halves the file by rounding weights to bfloat16. `notes` are
+/// further metadata
+/// ("train.steps", ...) whose keys must not be those of settings; NULL when there are none.
+/// Allocates: yes (mmap, jansson). Blocks: disk. Thread: any.
+DPC_NODISCARD dpc_status dpc_checkpoint_save(const char* path, const dpc_checkpoint_info* info,
+                                             const dpc_unet* unet, const float* params, bool bf16,
+                                             const dpc_metadata_entry* notes, int note_count,
+                                             dpc_error* error);
+
+/// Load a checkpoint: settings, network plan and weights ([dpc_unet_param_count]), all in the
+/// arena. The file is closed again. Refused: an unknown format version, a setting that is missing,
+/// unknown or out of range, a tensor that is missing, unknown, of another shape or not finite, data
+/// that do not match the file's SHA-256. The message names file and entry. Outputs are untouched on
+/// failure and the arena is as it was. Allocates: from the arena; mmap and jansson's heap, both
+/// given back. Blocks: disk. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_checkpoint_load(const char* path, dpc_arena* arena,
+                                             dpc_checkpoint_info* info, dpc_unet** unet,
+                                             float** params, dpc_error* error);
+
+/// Read the weights of `unet` from tensors named `prefix` + the reference name ("" for a
+/// checkpoint) into `params`. DPC_ERR_FORMAT, DPC_ERR_NOT_FOUND or DPC_ERR_INVALID names file and
+/// tensor. Allocates: from the scratch arena, given back. Blocks: disk. Thread: any.
+DPC_NODISCARD dpc_status dpc_checkpoint_read_weights(const dpc_safetensors* file,
+                                                     const char* prefix, const dpc_unet* unet,
+                                                     dpc_arena* scratch, float* params,
+                                                     dpc_error* error);

@@ -1,0 +1,180 @@
+// What a checkpoint says besides its weights: checked, and to and from metadata.
+#include <string.h>
+
+#include "policy/checkpoint.h"
+
+static const dpc_field fields[] = {
+    DPC_INT(dpc_policy_def, n_obs, "2", 1, 64, "rows", "observations that condition the policy"),
+    DPC_INT(dpc_policy_def, n_actions, "8", 1, 1024, "rows",
+            "rows of a chunk that are executed before the next plan"),
+};
+DPC_FIELD_TABLE(dpc_policy_fields, dpc_policy_def, "policy", "what a policy sees and does", fields);
+
+dpc_policy_def dpc_policy_def_default(void) {
+  dpc_policy_def def;
+  dpc_fields_default(&dpc_policy_fields, &def);
+  return def;
+}
+
+dpc_status dpc_policy_def_check(const dpc_policy_def* def, dpc_error* error) {
+  return dpc_fields_check(&dpc_policy_fields, def, error);
+}
+
+// --- check ----------------------------------------------------------------------------------------
+
+static dpc_status check_dims(const dpc_checkpoint_info* info, dpc_error* error) {
+  const int obs_dim = dpc_layout_dim(&info->interface.obs);
+  const int action_dim = dpc_layout_dim(&info->interface.action);
+  if (info->unet.input_dim != action_dim) {
+    return dpc_fail(error, DPC_ERR_INVALID, "the network has %d inputs, the action has dim %d",
+                    info->unet.input_dim, action_dim);
+  }
+  if (info->unet.global_cond_dim != info->policy.n_obs * obs_dim) {
+    return dpc_fail(error, DPC_ERR_INVALID,
+                    "the network is conditioned on %d values, %d observations of dim %d are %d",
+                    info->unet.global_cond_dim, info->policy.n_obs, obs_dim,
+                    info->policy.n_obs * obs_dim);
+  }
+  if (info->obs_normalizer.dim != obs_dim || info->action_normalizer.dim != action_dim) {
+    return dpc_fail(error, DPC_ERR_INVALID, "normalizers have dims %d and %d, expected %d and %d",
+                    info->obs_normalizer.dim, info->action_normalizer.dim, obs_dim, action_dim);
+  }
+  return DPC_OK;
+}
+
+static dpc_status check_steps(const dpc_checkpoint_info* info, dpc_error* error) {
+  const int executable = info->unet.horizon - info->policy.n_obs + 1;
+  if (info->policy.n_actions > executable) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "policy.n_actions: %d is more than unet.horizon - policy.n_obs + 1 = %d",
+                    info->policy.n_actions, executable);
+  }
+  if (info->sampler.steps > info->schedule.steps) {
+    return dpc_fail(error, DPC_ERR_CONFIG, "sampler.steps: %d is more than schedule.steps, %d",
+                    info->sampler.steps, info->schedule.steps);
+  }
+  return DPC_OK;
+}
+
+static dpc_status check_normalizers(const dpc_checkpoint_info* info, dpc_error* error) {
+  dpc_status status = dpc_normalizer_check(&info->obs_normalizer, error);
+  if (status != DPC_OK) return dpc_fail_prefix(error, status, "normalizer.obs: ");
+  status = dpc_normalizer_check(&info->action_normalizer, error);
+  if (status != DPC_OK) return dpc_fail_prefix(error, status, "normalizer.action: ");
+  return DPC_OK;
+}
+
+dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* info, dpc_error* error) {
+  DPC_TRY(dpc_policy_def_check(&info->policy, error));
+  DPC_TRY(dpc_schedule_def_check(&info->schedule, error));
+  DPC_TRY(dpc_sampler_def_check(&info->sampler, error));
+  DPC_TRY(dpc_interface_check(&info->interface, error));
+  DPC_TRY(check_dims(info, error));
+  DPC_TRY(dpc_unet_def_check(&info->unet, error));
+  DPC_TRY(check_steps(info, error));
+  DPC_TRY(check_normalizers(info, error));
+  const size_t digits = strspn(info->dataset_sha256, "0123456789abcdef");
+  if (info->dataset_sha256[digits] != '\0' || (digits != 0 && digits != 64)) {
+    return dpc_fail(error, DPC_ERR_INVALID, "dataset_sha256 is not 64 hexadecimal digits");
+  }
+  return DPC_OK;
+}
+
+// --- to metadata ----------------------------------------------------------------------------------
+
+void dpc_checkpoint_info_add(const dpc_checkpoint_info* info, dpc_metadata* metadata) {
+  dpc_metadata_add(metadata, "format", "pt");
+  dpc_metadata_add(metadata, "dpc_format", "%d", DPC_CHECKPOINT_FORMAT);
+  dpc_metadata_add(metadata, "dpc_version", "%s", DPC_VERSION);
+  dpc_metadata_add(metadata, "dataset_sha256", "%s", info->dataset_sha256);
+  dpc_metadata_add_fields(metadata, &dpc_policy_fields, &info->policy);
+  dpc_metadata_add_fields(metadata, &dpc_unet_fields, &info->unet);
+  dpc_metadata_add_fields(metadata, &dpc_schedule_fields, &info->schedule);
+  dpc_metadata_add_fields(metadata, &dpc_sampler_fields, &info->sampler);
+  dpc_metadata_add_layout(metadata, "interface.obs", &info->interface.obs);
+  dpc_metadata_add_layout(metadata, "interface.action", &info->interface.action);
+  dpc_metadata_add(metadata, "interface.period_ns", "%lld", (long long)info->interface.period_ns);
+  const dpc_normalizer *obs = &info->obs_normalizer, *action = &info->action_normalizer;
+  dpc_metadata_add_floats(metadata, "normalizer.obs.scale", obs->scale, obs->dim);
+  dpc_metadata_add_floats(metadata, "normalizer.obs.offset", obs->offset, obs->dim);
+  dpc_metadata_add_floats(metadata, "normalizer.action.scale", action->scale, action->dim);
+  dpc_metadata_add_floats(metadata, "normalizer.action.offset", action->offset, action->dim);
+}
+
+// --- from metadata --------------------------------------------------------------------------------
+
+static dpc_status read_version(const dpc_safetensors* file, dpc_error* error) {
+  const char* path = dpc_safetensors_path(file);
+  int64_t version = 0;
+  if (dpc_safetensors_metadata(file, "dpc_format") == NULL) {
+    return dpc_fail(error, DPC_ERR_FORMAT, "%s: not a dpc checkpoint: dpc_format is missing", path);
+  }
+  DPC_TRY(dpc_metadata_read_integer(file, "dpc_format", 0, INT64_MAX, &version, error));
+  if (version == DPC_CHECKPOINT_FORMAT) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_FORMAT, "%s: dpc_format %lld is not known, only %d", path,
+                  (long long)version, DPC_CHECKPOINT_FORMAT);
+}
+
+static dpc_status read_normalizer(const dpc_safetensors* file, const char* scale_key,
+                                  const char* offset_key, int dim, dpc_arena* arena,
+                                  dpc_normalizer* out, dpc_error* error) {
+  *out = (dpc_normalizer){
+      .dim = dim, .scale = DPC_TAKE(arena, float, dim), .offset = DPC_TAKE(arena, float, dim)};
+  if (out->scale == NULL || out->offset == NULL) {
+    return dpc_arena_full(arena, "a normalizer", error);
+  }
+  DPC_TRY(dpc_metadata_read_floats(file, scale_key, dim, out->scale, error));
+  return dpc_metadata_read_floats(file, offset_key, dim, out->offset, error);
+}
+
+static dpc_status read_dataset(const dpc_safetensors* file, dpc_checkpoint_info* info,
+                               dpc_error* error) {
+  const char* text = "";
+  DPC_TRY(dpc_metadata_read_text(file, "dataset_sha256", &text, error));
+  const size_t length = strlen(text);
+  if (length >= sizeof info->dataset_sha256) {
+    return dpc_fail(error, DPC_ERR_FORMAT, "%s: dataset_sha256 is too long",
+                    dpc_safetensors_path(file));
+  }
+  memcpy(info->dataset_sha256, text, length);
+  return DPC_OK;
+}
+
+static dpc_status read_parts(const dpc_safetensors* file, dpc_arena* arena,
+                             dpc_checkpoint_info* info, dpc_error* error) {
+  dpc_interface* interface = &info->interface;
+  DPC_TRY(read_version(file, error));
+  DPC_TRY(read_dataset(file, info, error));
+  DPC_TRY(dpc_metadata_read_fields(file, &dpc_policy_fields, &info->policy, error));
+  DPC_TRY(dpc_metadata_read_fields(file, &dpc_unet_fields, &info->unet, error));
+  DPC_TRY(dpc_metadata_read_fields(file, &dpc_schedule_fields, &info->schedule, error));
+  DPC_TRY(dpc_metadata_read_fields(file, &dpc_sampler_fields, &info->sampler, error));
+  DPC_TRY(dpc_metadata_read_layout(file, "interface.obs", &interface->obs, error));
+  DPC_TRY(dpc_metadata_read_layout(file, "interface.action", &interface->action, error));
+  DPC_TRY(dpc_metadata_read_integer(file, "interface.period_ns", 1, INT64_MAX,
+                                    &interface->period_ns, error));
+  const int obs_dim = dpc_layout_dim(&interface->obs);
+  const int action_dim = dpc_layout_dim(&interface->action);
+  info->unet.input_dim = action_dim;
+  info->unet.global_cond_dim = info->policy.n_obs * obs_dim;
+  DPC_TRY(read_normalizer(file, "normalizer.obs.scale", "normalizer.obs.offset", obs_dim, arena,
+                          &info->obs_normalizer, error));
+  return read_normalizer(file, "normalizer.action.scale", "normalizer.action.offset", action_dim,
+                         arena, &info->action_normalizer, error);
+}
+
+dpc_status dpc_checkpoint_info_read(const dpc_safetensors* file, dpc_arena* arena,
+                                    dpc_checkpoint_info* info, dpc_error* error) {
+  const size_t mark = dpc_arena_mark(arena);
+  dpc_checkpoint_info read = {0};
+  dpc_status status = read_parts(file, arena, &read, error);
+  if (status == DPC_OK && dpc_checkpoint_info_check(&read, error) != DPC_OK) {
+    status = dpc_fail_prefix(error, DPC_ERR_FORMAT, "%s: ", dpc_safetensors_path(file));
+  }
+  if (status != DPC_OK) {
+    dpc_arena_release(arena, mark);
+    return status;
+  }
+  *info = read;
+  return DPC_OK;
+}

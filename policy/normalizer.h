@@ -1,0 +1,45 @@
+/// Physical units <-> the unit range that the network sees: normalised = x * scale + offset, per
+/// dimension.
+#pragma once
+
+#include "policy/arena.h"
+
+typedef enum dpc_normalizer_mode {
+  DPC_NORMALIZER_LIMITS,    // smallest value -> -1, largest -> 1
+  DPC_NORMALIZER_GAUSSIAN,  // mean 0, standard deviation 1
+  DPC_NORMALIZER_IDENTITY,  // unchanged
+} dpc_normalizer_mode;
+
+/// Names of the modes in order, NULL-terminated, for a DPC_CHOICE field.
+extern const char* const dpc_normalizer_modes[];
+
+/// A dimension that varies less than this (range, or standard deviation) is constant.
+#define DPC_NORMALIZER_CONSTANT 1e-4
+
+typedef struct dpc_normalizer {
+  int dim;
+  float* scale;   // [dim], finite, not 0
+  float* offset;  // [dim], finite
+} dpc_normalizer;
+
+/// Fit to `rows` x `dim` values, row after row, rows >= 1. A constant dimension is shifted to 0 and
+/// keeps its scale, so nothing is divided by zero. DPC_ERR_INVALID names the row and dimension of a
+/// value that is not finite; DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_normalizer_fit(dpc_normalizer_mode mode, const float* values, int rows,
+                                            int dim, dpc_arena* arena, dpc_normalizer* out,
+                                            dpc_error* error);
+
+/// Scales finite and not 0, offsets finite. DPC_ERR_INVALID names the dimension.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_normalizer_check(const dpc_normalizer* normalizer, dpc_error* error);
+
+/// Physical -> normalised, [rows x dim]; `out` may be `values`.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_normalizer_apply(const dpc_normalizer* normalizer, const float* values, int rows,
+                          float* out);
+
+/// Normalised -> physical, [rows x dim]; `out` may be `values`.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_normalizer_invert(const dpc_normalizer* normalizer, const float* values, int rows,
+                           float* out);

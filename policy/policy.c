@@ -1,0 +1,143 @@
+#include "policy/policy.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "policy/gemm.h"
+
+struct dpc_policy {
+  dpc_checkpoint_info info;
+  dpc_unet* unet;
+  float* params;
+  dpc_schedule* schedule;
+};
+
+struct dpc_policy_work {
+  dpc_sampler* sampler;
+  dpc_unet_work* unet;
+  int count;          // values in a chunk
+  float* cond;        // [n_obs x observation dim], normalised
+  float* x;           // [horizon x action dim], normalised; noise that becomes the chunk
+  float* prediction;  // like x
+  float* noise;       // like x
+  dpc_rng_key key;    // of the chunk in hand
+  uint32_t plan;
+};
+
+// --- load -----------------------------------------------------------------------------------------
+
+dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc_policy** out, dpc_error* error) {
+  // the network must find its matrix library single-threaded, whoever loads it
+  DPC_TRY(dpc_gemm_start(error));
+  const size_t mark = dpc_arena_mark(arena);
+  dpc_policy* policy = DPC_TAKE(arena, dpc_policy, 1);
+  if (policy == NULL) return dpc_arena_full(arena, "a policy", error);
+  dpc_status status =
+      dpc_checkpoint_load(path, arena, &policy->info, &policy->unet, &policy->params, error);
+  if (status == DPC_OK) {
+    status = dpc_schedule_create(&policy->info.schedule, arena, &policy->schedule, error);
+    if (status != DPC_OK) dpc_fail_prefix(error, status, "%s: ", path);
+  }
+  if (status != DPC_OK) {
+    dpc_arena_release(arena, mark);
+    return status;
+  }
+  *out = policy;
+  return DPC_OK;
+}
+
+const dpc_checkpoint_info* dpc_policy_info(const dpc_policy* policy) {
+  return &policy->info;
+}
+
+static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* sampler,
+                              dpc_arena* arena, dpc_policy_work** out, dpc_error* error) {
+  const dpc_unet_def* unet = &policy->info.unet;
+  const size_t count = (size_t)unet->horizon * (size_t)unet->input_dim;
+  dpc_policy_work* work = DPC_TAKE(arena, dpc_policy_work, 1);
+  float* cond = DPC_TAKE(arena, float, unet->global_cond_dim);
+  float* chunks = DPC_TAKE(arena, float, 3 * count);
+  if (work == NULL || cond == NULL || chunks == NULL) {
+    return dpc_arena_full(arena, "a policy's work area", error);
+  }
+  *work = (dpc_policy_work){.count = (int)count,
+                            .cond = cond,
+                            .x = chunks,
+                            .prediction = chunks + count,
+                            .noise = chunks + 2 * count};
+  const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
+  DPC_TRY(dpc_sampler_create(def, policy->schedule, arena, &work->sampler, error));
+  DPC_TRY(dpc_unet_work_create(policy->unet, 1, false, arena, &work->unet, error));
+  *out = work;
+  return DPC_OK;
+}
+
+dpc_status dpc_policy_work_create(const dpc_policy* policy, const dpc_sampler_def* sampler,
+                                  dpc_arena* arena, dpc_policy_work** out, dpc_error* error) {
+  const size_t mark = dpc_arena_mark(arena);
+  const dpc_status status = create_work(policy, sampler, arena, out, error);
+  if (status != DPC_OK) dpc_arena_release(arena, mark);
+  return status;
+}
+
+int dpc_policy_steps(const dpc_policy_work* work) {
+  return dpc_sampler_steps(work->sampler);
+}
+
+// --- act ------------------------------------------------------------------------------------------
+
+// Words for values that are not finite: the signal, row and element of the first.
+static dpc_status check_finite(const dpc_layout* layout, const char* kind, const float* values,
+                               int rows, dpc_error* error) {
+  for (int row = 0; row < rows; ++row) {
+    for (int s = 0; s < layout->count; ++s) {
+      for (int i = 0; i < layout->signals[s].dim; ++i, ++values) {
+        if (!isfinite(*values)) {
+          return dpc_fail(error, DPC_ERR_INVALID, "%s '%s': row %d, element %d is not finite", kind,
+                          layout->signals[s].name, row, i);
+        }
+      }
+    }
+  }
+  return DPC_OK;
+}
+
+dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, const float* obs,
+                            dpc_rng_key key, uint32_t plan, dpc_error* error) {
+  const dpc_checkpoint_info* info = &policy->info;
+  DPC_TRY(check_finite(&info->interface.obs, "observation", obs, info->policy.n_obs, error));
+  dpc_normalizer_apply(&info->obs_normalizer, obs, info->policy.n_obs, work->cond);
+  work->key = key;
+  work->plan = plan;
+  dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, 0, work->count, work->x);
+  return DPC_OK;
+}
+
+// Counter 0 of the noise is the start, i + 1 is what step i adds.
+void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) {
+  const float timestep = (float)dpc_sampler_timestep(work->sampler, i);
+  dpc_unet_forward(policy->unet, policy->params, work->unet, 1, work->x, &timestep, work->cond,
+                   work->prediction);
+  if (dpc_sampler_stochastic(work->sampler, i)) {
+    dpc_rng_normal(work->key, DPC_STREAM_POLICY_NOISE, work->plan, (uint32_t)i + 1, work->count,
+                   work->noise);
+  }
+  dpc_sampler_step(work->sampler, i, work->prediction, work->noise, work->count, work->x);
+}
+
+dpc_status dpc_policy_finish(const dpc_policy* policy, const dpc_policy_work* work, float* chunk,
+                             dpc_error* error) {
+  const dpc_checkpoint_info* info = &policy->info;
+  float* physical = work->prediction;  // no longer needed
+  dpc_normalizer_invert(&info->action_normalizer, work->x, info->unet.horizon, physical);
+  DPC_TRY(check_finite(&info->interface.action, "action", physical, info->unet.horizon, error));
+  memcpy(chunk, physical, sizeof(float) * (size_t)work->count);
+  return DPC_OK;
+}
+
+dpc_status dpc_policy_act(const dpc_policy* policy, dpc_policy_work* work, const float* obs,
+                          dpc_rng_key key, uint32_t plan, float* chunk, dpc_error* error) {
+  DPC_TRY(dpc_policy_begin(policy, work, obs, key, plan, error));
+  for (int i = 0; i < dpc_policy_steps(work); ++i) dpc_policy_denoise(policy, work, i);
+  return dpc_policy_finish(policy, work, chunk, error);
+}

@@ -1,0 +1,66 @@
+/// FRONT DOOR: load a trained policy, and act with it.
+///
+/// The policy is const and shared by threads; each thread has its own work area. Acting denoises
+/// one chunk of future actions from Gaussian noise, conditioned on the newest observations.
+#pragma once
+
+#include "policy/checkpoint.h"
+#include "policy/rng.h"
+
+/// Weights, schedule, normalisers and layouts; const after load.
+typedef struct dpc_policy dpc_policy;
+
+/// What one thread needs to act: sampler, activations, buffers.
+typedef struct dpc_policy_work dpc_policy_work;
+
+/// Load a checkpoint; errors are those of `dpc_checkpoint_load`.
+/// Allocates: from the arena; mmap and jansson's heap, both given back. Blocks: disk. Thread:
+/// start-up only.
+DPC_NODISCARD dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc_policy** out,
+                                         dpc_error* error);
+
+/// What the checkpoint says.
+/// Allocates: no. Blocks: no. Thread: any.
+const dpc_checkpoint_info* dpc_policy_info(const dpc_policy* policy);
+
+/// Make a work area with the checkpoint's sampler, or with `sampler` when it is not NULL.
+/// DPC_ERR_CONFIG when the sampler does not fit the schedule, DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_policy_work_create(const dpc_policy* policy,
+                                                const dpc_sampler_def* sampler, dpc_arena* arena,
+                                                dpc_policy_work** out, dpc_error* error);
+
+/// Denoising steps per chunk.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_policy_steps(const dpc_policy_work* work);
+
+/// Make one chunk.
+///
+/// obs    [n_obs x observation dim], physical units, oldest row first
+/// key    run and episode seed; with `plan`, the plan's number, it fixes the noise
+/// chunk  out, [horizon x action dim], physical units; row 0 belongs to the oldest observation
+///
+/// Returns DPC_ERR_INVALID for an observation, or a result, that is not finite and names the value;
+/// `chunk` is then untouched. Same inputs, same build, same CPU type: same bits.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+DPC_NODISCARD dpc_status dpc_policy_act(const dpc_policy* policy, dpc_policy_work* work,
+                                        const float* obs, dpc_rng_key key, uint32_t plan,
+                                        float* chunk, dpc_error* error);
+
+// --- the parts of acting, for measuring and for other loops over the same steps
+// -------------------
+
+/// Take an observation in and draw the chunk's starting noise.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+DPC_NODISCARD dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work,
+                                          const float* obs, dpc_rng_key key, uint32_t plan,
+                                          dpc_error* error);
+
+/// Step i of dpc_policy_steps: one evaluation of the network and one update.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i);
+
+/// Turn the denoised chunk into physical units; `chunk` is untouched when it is not finite.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+DPC_NODISCARD dpc_status dpc_policy_finish(const dpc_policy* policy, const dpc_policy_work* work,
+                                           float* chunk, dpc_error* error);

@@ -1,0 +1,70 @@
+/// From noise to an action chunk, one denoising update at a time: DDPM (Ho et al. 2020, arXiv
+/// 2006.11239) and DDIM (Song et al. 2020, arXiv 2010.02502) with the conventions of diffusers.
+///
+///   for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
+///     prediction = network(x, dpc_sampler_timestep(sampler, i), obs);
+///     dpc_sampler_step(sampler, i, prediction, noise, n, x);
+///   }
+#pragma once
+
+#include "policy/schedule.h"
+
+typedef enum dpc_sampler_kind { DPC_SAMPLER_DDIM, DPC_SAMPLER_DDPM } dpc_sampler_kind;
+
+/// Which K of the T training timesteps are visited, from noisy to clean.
+typedef enum dpc_grid {
+  DPC_GRID_LEADING,   // i * floor(T / K): ends at 0. One step would evaluate t = 0 only
+  DPC_GRID_LINSPACE,  // both 0 and T - 1, evenly between
+  DPC_GRID_TRAILING   // T - i T / K - 1: begins at T - 1; the one for few steps
+} dpc_grid;
+
+typedef enum dpc_variance { DPC_VARIANCE_FIXED_SMALL, DPC_VARIANCE_FIXED_LARGE } dpc_variance;
+
+typedef struct dpc_sampler_def {
+  int kind;                // dpc_sampler_kind
+  int steps;               // denoising steps K, at most the schedule's T
+  double eta;              // DDIM: 0 deterministic, 1 as random as DDPM
+  int grid;                // dpc_grid
+  double clip;             // limit of the predicted clean chunk, normalised units; 0 = off
+  int variance;            // DDPM: dpc_variance
+  bool recompute_epsilon;  // DDIM: epsilon from the clipped clean chunk; diffusers does not
+} dpc_sampler_def;
+
+/// Section "sampler".
+extern const dpc_field_table dpc_sampler_fields;
+
+/// Grid and coefficients, const after create.
+typedef struct dpc_sampler dpc_sampler;
+
+/// Defaults of the field table: DDIM, 10 steps, leading grid, clip 1.
+/// Allocates: no. Blocks: no. Thread: any.
+dpc_sampler_def dpc_sampler_def_default(void);
+
+/// Ranges of all fields. DPC_ERR_CONFIG names the field.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_sampler_def_check(const dpc_sampler_def* def, dpc_error* error);
+
+/// Check `def` against the schedule (steps <= T) and compute grid and coefficients. The schedule is
+/// not kept. DPC_ERR_CONFIG, DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_sampler_create(const dpc_sampler_def* def,
+                                            const dpc_schedule* schedule, dpc_arena* arena,
+                                            dpc_sampler** out, dpc_error* error);
+
+/// Denoising steps K.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_sampler_steps(const dpc_sampler* sampler);
+
+/// The training timestep that step i, in [0, K), evaluates.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_sampler_timestep(const dpc_sampler* sampler, int i);
+
+/// True when step i adds noise; the last step never does.
+/// Allocates: no. Blocks: no. Thread: any.
+bool dpc_sampler_stochastic(const dpc_sampler* sampler, int i);
+
+/// One denoising update in place: x, [n], at timestep i of the grid becomes x at the next one,
+/// given the network's prediction [n]. `noise` [n], standard normals, is read only where the step
+/// is stochastic; NULL is fine elsewhere. Allocates: no. Blocks: no. Thread: any.
+void dpc_sampler_step(const dpc_sampler* sampler, int i, const float* prediction,
+                      const float* noise, int n, float* x);

@@ -1,0 +1,149 @@
+#include "policy/schedule.h"
+
+#include "policy/rng.h"
+#include "tests/test.h"
+
+static dpc_arena arena;
+
+static dpc_schedule* make(int kind, int steps, int prediction) {
+  dpc_schedule_def def = dpc_schedule_def_default();
+  dpc_error error = {""};
+  dpc_schedule* schedule = NULL;
+  def.kind = kind;
+  def.steps = steps;
+  def.prediction = prediction;
+  assert_ok(dpc_schedule_create(&def, &arena, &schedule, &error), &error);
+  return schedule;
+}
+
+static void test_defaults(void** state) {
+  (void)state;
+  const dpc_schedule_def def = dpc_schedule_def_default();
+  assert_int_equal(def.kind, DPC_SCHEDULE_SQUAREDCOS_CAP_V2);
+  assert_int_equal(def.steps, 100);
+  assert_int_equal(def.prediction, DPC_PREDICT_EPSILON);
+  assert_ok(dpc_schedule_def_check(&def, NULL), &(dpc_error){""});
+}
+
+// Published figures: sqrt(A_T) = 6.4e-3 for 1000 linear steps; the cosine's last beta is capped.
+static void test_known_values(void** state) {
+  (void)state;
+  const dpc_schedule* linear = make(DPC_SCHEDULE_LINEAR, 1000, DPC_PREDICT_EPSILON);
+  assert_near(sqrt(linear->alpha_bar[999]), 6.353e-3, 1e-6);
+  assert_near(linear->beta[0], 1e-4, 1e-15);
+  assert_near(linear->beta[999], 0.02, 1e-15);
+  const dpc_schedule* scaled = make(DPC_SCHEDULE_SCALED_LINEAR, 1000, DPC_PREDICT_EPSILON);
+  assert_near(scaled->beta[0], 1e-4, 1e-15);
+  assert_near(scaled->beta[999], 0.02, 1e-15);
+  const dpc_schedule* cosine = make(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, DPC_PREDICT_EPSILON);
+  assert_near(cosine->beta[99], 0.999, 0.0);
+  // where the cap is not reached, the product telescopes to the cosine itself
+  const double half_pi = acos(0.0);
+  for (int t = 0; t < 99; ++t) {
+    const double ratio =
+        cos(((t + 1) / 100.0 + 0.008) / 1.008 * half_pi) / cos(0.008 / 1.008 * half_pi);
+    assert_near(cosine->alpha_bar[t], ratio * ratio, 1e-13);
+  }
+}
+
+static void test_alpha_bar_falls_from_one_to_almost_nothing(void** state) {
+  (void)state;
+  static const int steps[] = {1, 2, 10, 100, 1000, 10000};
+  for (int kind = 0; kind < 3; ++kind) {
+    for (int s = 0; s < DPC_COUNT(steps); ++s) {
+      const dpc_schedule* schedule = make(kind, steps[s], DPC_PREDICT_EPSILON);
+      double before = 1.0;
+      for (int t = 0; t < steps[s]; ++t) {
+        assert_true(schedule->beta[t] > 0.0 && schedule->beta[t] <= 0.999);
+        assert_true(schedule->alpha_bar[t] > 0.0 && schedule->alpha_bar[t] < before);
+        before = schedule->alpha_bar[t];
+      }
+    }
+  }
+}
+
+// Carry mean factor and variance through x_t = sqrt(1 - b) x_{t-1} + sqrt(b) e, one step at a time,
+// and read the closed form's own from how it treats (1, 0) and (0, 1).
+static void test_closed_form_equals_steps_one_by_one(void** state) {
+  (void)state;
+  for (int kind = 0; kind < 3; ++kind) {
+    const dpc_schedule* schedule = make(kind, 100, DPC_PREDICT_EPSILON);
+    double mean = 1.0, variance = 0.0;
+    for (int t = 0; t < 100; ++t) {
+      const float clean[2] = {1.0f, 0.0f}, noise[2] = {0.0f, 1.0f};
+      float noisy[2];
+      mean *= sqrt(1.0 - schedule->beta[t]);
+      variance = (1.0 - schedule->beta[t]) * variance + schedule->beta[t];
+      dpc_schedule_add_noise(schedule, t, clean, noise, 2, noisy);
+      assert_near(noisy[0], mean, 1e-7);
+      assert_near(noisy[1], sqrt(variance), 1e-7);
+    }
+  }
+}
+
+// From x_t and the target, the clean chunk must come back, whatever the network is asked for.
+static void test_targets_determine_the_clean_chunk(void** state) {
+  (void)state;
+  enum { N = 16 };
+  float clean[N], noise[N], noisy[N], target[N];
+  dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, 0, 0, N, clean);
+  dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, 0, 1, N, noise);
+  for (int prediction = 0; prediction < 3; ++prediction) {
+    const dpc_schedule* schedule = make(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, prediction);
+    for (int t = 0; t < 90; t += 7) {
+      const double signal = sqrt(schedule->alpha_bar[t]), spread = sqrt(1 - signal * signal);
+      dpc_schedule_add_noise(schedule, t, clean, noise, N, noisy);
+      dpc_schedule_target(schedule, t, clean, noise, N, target);
+      for (int i = 0; i < N; ++i) {
+        const double found[] = {(noisy[i] - spread * target[i]) / signal, target[i],
+                                signal * noisy[i] - spread * target[i]};
+        assert_near(found[prediction], clean[i], 2e-6 / signal);
+      }
+    }
+  }
+}
+
+static void test_bad_settings_are_refused(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  dpc_schedule* schedule = NULL;
+  dpc_schedule_def def = dpc_schedule_def_default();
+  def.steps = 0;
+  assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
+               "schedule.steps");
+  def = dpc_schedule_def_default();
+  def.beta_end = 1e-5;
+  assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
+               "schedule.beta_start");
+  // a product of 10000 times 0.5 is no number that a sampler could divide by
+  def = dpc_schedule_def_default();
+  def.kind = DPC_SCHEDULE_LINEAR;
+  def.steps = 10000;
+  def.beta_start = def.beta_end = 0.5;
+  assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
+               "no signal is left");
+  assert_null(schedule);
+}
+
+static int setup(void** state) {
+  (void)state;
+  return dpc_arena_map(&arena, 16 << 20, NULL);
+}
+
+static int teardown(void** state) {
+  (void)state;
+  dpc_arena_unmap(&arena);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_defaults),
+      cmocka_unit_test(test_known_values),
+      cmocka_unit_test(test_alpha_bar_falls_from_one_to_almost_nothing),
+      cmocka_unit_test(test_closed_form_equals_steps_one_by_one),
+      cmocka_unit_test(test_targets_determine_the_clean_chunk),
+      cmocka_unit_test(test_bad_settings_are_refused),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,127 @@
+#!/usr/bin/python3
+"""Numbers that the samplers are tested against: DDPM and DDIM, written from the formulas in numpy
+float64, with the conventions of diffusers. Independent of the C code: betas, grids, clipping and
+updates are all worked out here.
+
+  make_sampler_golden.py [FOLDER]     default: tests/golden beside this script's project
+
+Writes sampler_grids.csv (which timesteps are visited) and sampler_steps.csv (x after each step for a
+given x, prediction and noise). Needs python3-numpy only.
+"""
+import csv
+import itertools
+import os
+import sys
+
+import numpy as np
+
+ELEMENTS = 2
+
+
+def betas(kind, count, start=1e-4, end=0.02):
+    if kind == "linear":
+        return np.linspace(start, end, count)
+    if kind == "scaled_linear":
+        return np.linspace(np.sqrt(start), np.sqrt(end), count) ** 2
+    s = np.arange(count + 1) / count
+    cosine = np.cos((s + 0.008) / 1.008 * np.pi / 2) ** 2
+    return np.minimum(1 - cosine[1:] / cosine[:-1], 0.999)
+
+
+def grid(kind, total, count):
+    """As diffusers computes it: float64 arange and linspace, numpy's round (half to even)."""
+    if kind == "leading":
+        return (np.arange(0, count) * (total // count)).round()[::-1].astype(int)
+    if kind == "linspace":
+        return np.linspace(0, total - 1, count).round()[::-1].astype(int)
+    return (np.round(np.arange(total, 0, -total / count)).astype(int) - 1)[:count]
+
+
+def clean_and_epsilon(prediction, a, x, output):
+    if prediction == "epsilon":
+        return (x - np.sqrt(1 - a) * output) / np.sqrt(a), output
+    if prediction == "sample":
+        return output, (x - np.sqrt(a) * output) / np.sqrt(1 - a)
+    return (np.sqrt(a) * x - np.sqrt(1 - a) * output, np.sqrt(a) * output + np.sqrt(1 - a) * x)
+
+
+def step(s, a, a_next, last, x, output, noise):
+    clean, epsilon = clean_and_epsilon(s["prediction"], a, x, output)
+    if s["clip"] > 0:
+        clean = np.clip(clean, -s["clip"], s["clip"])
+    if s["kind"] == "ddim":
+        if s["recompute_epsilon"]:
+            epsilon = (x - np.sqrt(a) * clean) / np.sqrt(1 - a)
+        sigma = s["eta"] * np.sqrt((1 - a_next) / (1 - a) * (1 - a / a_next))
+        direction = np.sqrt(max(1 - a_next - sigma**2, 0)) * epsilon
+        return np.sqrt(a_next) * clean + direction + (0 if last else sigma * noise)
+    alpha = a / a_next
+    mean = (np.sqrt(a_next) * (1 - alpha) / (1 - a) * clean
+            + np.sqrt(alpha) * (1 - a_next) / (1 - a) * x)
+    variance = max((1 - a_next) / (1 - a) * (1 - alpha), 1e-20)
+    if s["variance"] == "fixed_large":
+        variance = 1 - alpha
+    return mean + (0 if last else np.sqrt(variance) * noise)
+
+
+def settings(random):
+    """A sweep: every method, grid and prediction; schedule and clip are drawn."""
+    methods = [dict(kind="ddim", eta=0.0, recompute_epsilon=0), dict(kind="ddim", eta=1.0),
+               dict(kind="ddim", eta=0.3, recompute_epsilon=1),
+               dict(kind="ddpm", variance="fixed_small"), dict(kind="ddpm", variance="fixed_large")]
+    for total, count in ((100, 10), (100, 7), (100, 1), (50, 50), (1000, 16)):
+        for method, spacing, prediction in itertools.product(
+                methods, ("leading", "linspace", "trailing"), ("epsilon", "sample", "v_prediction")):
+            schedule = random.choice(["squaredcos_cap_v2", "linear", "scaled_linear"])
+            clip = random.choice([1.0, 0.0, 0.7])
+            yield dict(dict(eta=0.0, recompute_epsilon=0, variance="fixed_small"), schedule=schedule,
+                       total=total, steps=count, grid=spacing, prediction=prediction, clip=clip,
+                       **method)
+
+
+def rounded(values):
+    """What C reads: the nearest float, printed so that it reads back exactly."""
+    return [f"{np.float32(v):.9g}" for v in values]
+
+
+def main():
+    default = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/golden")
+    folder = sys.argv[1] if len(sys.argv) > 1 else default
+    random = np.random.RandomState(7)
+
+    with open(os.path.join(folder, "sampler_grids.csv"), "w", newline="") as out:
+        write = csv.writer(out, lineterminator="\n").writerow
+        write(["grid", "total", "steps", "timesteps"])
+        for kind in ("leading", "linspace", "trailing"):
+            for total, count in [(100, k) for k in range(1, 101, 3)] + [(1000, 24), (7, 5), (1, 1)]:
+                write([kind, total, count, " ".join(map(str, grid(kind, total, count)))])
+
+    columns = ["kind", "schedule", "total", "steps", "grid", "prediction", "clip", "eta",
+               "recompute_epsilon", "variance", "i", "timestep"]
+    with open(os.path.join(folder, "sampler_steps.csv"), "w", newline="") as out:
+        write = csv.writer(out, lineterminator="\n").writerow
+        write(columns + [f"{n}{e}" for n in ("x", "prediction", "noise", "result")
+                         for e in range(ELEMENTS)])
+        for s in settings(random):
+            alpha_bar = np.cumprod(1 - betas(s["schedule"], s["total"]))
+            timesteps = grid(s["grid"], s["total"], s["steps"])
+            # first, middle and last: where the rules have their edges
+            for i in sorted({0, s["steps"] // 2, s["steps"] - 1}):
+                last = i == s["steps"] - 1
+                a = alpha_bar[timesteps[i]]
+                a_next = 1.0 if last else alpha_bar[timesteps[i + 1]]
+                clean, noise_in = random.uniform(-1.2, 1.2, ELEMENTS), random.randn(ELEMENTS)
+                x = np.sqrt(a) * clean + np.sqrt(1 - a) * noise_in
+                target = dict(epsilon=noise_in, sample=clean,
+                              v_prediction=np.sqrt(a) * noise_in - np.sqrt(1 - a) * clean)
+                output = target[s["prediction"]] + 0.01 * random.randn(ELEMENTS)
+                noise = random.randn(ELEMENTS)
+                x, output, noise = (np.float64(np.float32(v)) for v in (x, output, noise))
+                result = step(s, a, a_next, last, x, output, noise)
+                row = [dict(s, i=i, timestep=timesteps[i])[c] for c in columns]
+                write(row + rounded(x) + rounded(output) + rounded(noise)
+                      + [f"{v:.10g}" for v in result])
+
+
+if __name__ == "__main__":
+    main()
