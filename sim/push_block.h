@@ -27,7 +27,3 @@ extern const double dpc_push_keypoints[DPC_PUSH_KEYPOINTS][2];
 /// A point of the block's frame, in the frame of the table, with the block as in `state`.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_push_block_point(const dpc_push_state* state, double x, double y, double out[2]);
-
-/// How much of the goal the block covers: area(block and goal) / area(goal), in [0, 1].
-/// Allocates: no. Blocks: no. Thread: any.
-double dpc_push_coverage(const dpc_push_state* state);

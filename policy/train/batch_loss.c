@@ -1,0 +1,195 @@
+#include "policy/train/batch_loss.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "policy/train/optimizer.h"
+
+// Parameters per piece of the sum over shards.
+enum { BLOCK = 16384 };
+
+// What one thread needs for one shard.
+typedef struct shard_work {
+  dpc_unet_work* unet;
+  float* cond;      // [shard x n_obs x obs_dim]
+  float* chunk;     // [shard x horizon x action_dim], clean; then the target in its place
+  float* noise;     // likewise
+  float* noisy;     // likewise
+  float* output;    // likewise, the network's answer; then the gradient of the loss by it
+  float* timestep;  // [shard]
+} shard_work;
+
+struct dpc_batch_loss {
+  dpc_batch_loss_parts parts;
+  int cond_dim, chunk_dim;  // values of one window
+  size_t param_count;
+  shard_work* works;       // [threads]
+  int shard_max;           // shards of the largest batch
+  float** grads;           // [shard_max][param_count]; their sum ends up in the first
+  double* squared_errors;  // [shard_max], sums
+  int block_count;         // of the parameters
+  double* block_squares;   // [block_count], of the summed gradient
+  // the current batch, read by the threads
+  dpc_batch batch;
+  const float* params;
+  bool backward;
+};
+
+// --- making it ----------------------------------------------------------------------------------
+
+static dpc_status create_work(const dpc_batch_loss* loss, dpc_arena* arena, shard_work* out,
+                              dpc_error* error) {
+  const int shard = loss->parts.shard;
+  const size_t count = (size_t)shard * (size_t)loss->chunk_dim;
+  DPC_TRY(dpc_unet_work_create(loss->parts.unet, shard, true, arena, &out->unet, error));
+  out->cond = DPC_TAKE(arena, float, (size_t)shard*(size_t)loss->cond_dim);
+  out->chunk = DPC_TAKE(arena, float, count);
+  out->noise = DPC_TAKE(arena, float, count);
+  out->noisy = DPC_TAKE(arena, float, count);
+  out->output = DPC_TAKE(arena, float, count);
+  out->timestep = DPC_TAKE(arena, float, shard);
+  const bool made = out->cond && out->chunk && out->noise && out->noisy && out->output;
+  if (!made || out->timestep == NULL) return dpc_arena_full(arena, "a training thread", error);
+  return DPC_OK;
+}
+
+static dpc_status create_sums(dpc_batch_loss* loss, dpc_arena* arena, dpc_error* error) {
+  loss->grads = DPC_TAKE(arena, float*, loss->shard_max);
+  loss->squared_errors = DPC_TAKE(arena, double, loss->shard_max);
+  loss->block_squares = DPC_TAKE(arena, double, loss->block_count);
+  if (loss->grads == NULL || loss->squared_errors == NULL || loss->block_squares == NULL) {
+    return dpc_arena_full(arena, "the sums of a batch", error);
+  }
+  for (int i = 0; i < loss->shard_max; ++i) {
+    loss->grads[i] = DPC_TAKE(arena, float, loss->param_count);
+    if (loss->grads[i] == NULL) return dpc_arena_full(arena, "the gradients", error);
+  }
+  return DPC_OK;
+}
+
+dpc_status dpc_batch_loss_create(const dpc_batch_loss_parts* parts, dpc_arena* arena,
+                                 dpc_batch_loss** out, dpc_error* error) {
+  const dpc_window_def* window = &parts->dataset->window;
+  const int threads = dpc_workers_count(parts->workers);
+  dpc_batch_loss* loss = DPC_TAKE(arena, dpc_batch_loss, 1);
+  shard_work* works = DPC_TAKE(arena, shard_work, threads);
+  if (loss == NULL || works == NULL) return dpc_arena_full(arena, "the batch loss", error);
+  *loss = (dpc_batch_loss){
+      .parts = *parts,
+      .cond_dim = window->n_obs * parts->dataset->obs_dim,
+      .chunk_dim = window->horizon * parts->dataset->action_dim,
+      .param_count = dpc_unet_param_count(parts->unet),
+      .works = works,
+      .shard_max = (parts->batch_max + parts->shard - 1) / parts->shard,
+  };
+  loss->block_count = (int)((loss->param_count + BLOCK - 1) / BLOCK);
+  for (int i = 0; i < threads; ++i) DPC_TRY(create_work(loss, arena, &works[i], error));
+  DPC_TRY(create_sums(loss, arena, error));
+  *out = loss;
+  return DPC_OK;
+}
+
+// --- one shard, on one thread -------------------------------------------------------------------
+
+// Read the windows of a shard, draw noise and timestep of each, and mix them.
+static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
+  const dpc_batch_loss_parts* parts = &loss->parts;
+  const dpc_batch* batch = &loss->batch;
+  const int size = loss->chunk_dim;
+  for (int i = 0; i < count; ++i) {
+    const uint32_t sample = batch->sample + (uint32_t)(first + i);
+    const uint32_t steps = (uint32_t)parts->schedule->def.steps;
+    float* chunk = work->chunk + (size_t)i * (size_t)size;
+    float* noise = work->noise + (size_t)i * (size_t)size;
+    float* noisy = work->noisy + (size_t)i * (size_t)size;
+    dpc_dataset_read(parts->dataset, &batch->windows->windows[batch->picks[first + i]],
+                     work->cond + (size_t)i * (size_t)loss->cond_dim, chunk);
+    dpc_rng_normal(parts->key, DPC_STREAM_TRAIN_NOISE, batch->plan, sample, size, noise);
+    const int t =
+        (int)dpc_rng_below(parts->key, DPC_STREAM_TRAIN_TIMESTEP, batch->plan, sample, 0, steps);
+    work->timestep[i] = (float)t;
+    dpc_schedule_add_noise(parts->schedule, t, chunk, noise, size, noisy);
+    dpc_schedule_target(parts->schedule, t, chunk, noise, size, chunk);
+  }
+}
+
+// Sum of squared errors; `output` becomes the gradient of their mean over `mean_over` values.
+static double squared_error(const float* target, float* output, size_t count, double mean_over) {
+  const float scale = (float)(2 / mean_over);
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const float difference = output[i] - target[i];
+    sum += (double)difference * (double)difference;
+    output[i] = scale * difference;
+  }
+  return sum;
+}
+
+static void run_shard(void* context, int item, int thread) {
+  dpc_batch_loss* loss = context;
+  const dpc_unet* unet = loss->parts.unet;
+  shard_work* work = &loss->works[thread];
+  const int first = item * loss->parts.shard, rest = loss->batch.count - first;
+  const int count = rest < loss->parts.shard ? rest : loss->parts.shard;
+
+  prepare_shard(loss, first, count, work);
+  dpc_unet_forward(unet, loss->params, work->unet, count, work->noisy, work->timestep, work->cond,
+                   work->output);
+  loss->squared_errors[item] =
+      squared_error(work->chunk, work->output, (size_t)count * (size_t)loss->chunk_dim,
+                    (double)loss->batch.count * loss->chunk_dim);
+  if (!loss->backward) return;
+  memset(loss->grads[item], 0, sizeof(float) * loss->param_count);
+  dpc_unet_backward(unet, loss->params, work->unet, count, work->noisy, work->cond, work->output,
+                    loss->grads[item], NULL, NULL);
+}
+
+// --- the whole batch ----------------------------------------------------------------------------
+
+static int shard_count(const dpc_batch_loss* loss) {
+  return (loss->batch.count + loss->parts.shard - 1) / loss->parts.shard;
+}
+
+static double run_shards(dpc_batch_loss* loss, const dpc_batch* batch, const float* params,
+                         bool backward) {
+  DPC_ASSERT(batch->count >= 1 && batch->count <= loss->parts.batch_max);
+  loss->batch = *batch;
+  loss->params = params;
+  loss->backward = backward;
+  dpc_workers_run(loss->parts.workers, run_shard, loss, shard_count(loss));
+  double sum = 0;
+  for (int i = 0; i < shard_count(loss); ++i) sum += loss->squared_errors[i];
+  return sum / ((double)batch->count * loss->chunk_dim);
+}
+
+// Sum one range of the gradients over the shards, in their order.
+static void sum_block(void* context, int item, int thread) {
+  (void)thread;
+  dpc_batch_loss* loss = context;
+  const size_t at = (size_t)item * BLOCK, rest = loss->param_count - at;
+  const size_t count = rest < BLOCK ? rest : BLOCK;
+  float* restrict sum = loss->grads[0] + at;
+  for (int shard = 1; shard < shard_count(loss); ++shard) {
+    const float* restrict grads = loss->grads[shard] + at;
+    for (size_t i = 0; i < count; ++i) sum[i] += grads[i];
+  }
+  loss->block_squares[item] = dpc_sum_of_squares(sum, count);
+}
+
+double dpc_batch_loss_forward(dpc_batch_loss* loss, const dpc_batch* batch, const float* params) {
+  return run_shards(loss, batch, params, false);
+}
+
+double dpc_batch_loss_gradient(dpc_batch_loss* loss, const dpc_batch* batch, const float* params,
+                               double* norm) {
+  const double mean = run_shards(loss, batch, params, true);
+  dpc_workers_run(loss->parts.workers, sum_block, loss, loss->block_count);
+  double squares = 0;
+  for (int i = 0; i < loss->block_count; ++i) squares += loss->block_squares[i];
+  *norm = sqrt(squares);
+  return mean;
+}
+
+float* dpc_batch_loss_grads(const dpc_batch_loss* loss) {
+  return loss->grads[0];
+}

@@ -1,0 +1,237 @@
+#include "proto/wire_kinds.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+// Copy a text that protobuf-c has unpacked, or refuse one that does not fit or holds a NUL.
+static dpc_status take_text(const char* what, const char* text, char* out, size_t capacity,
+                            dpc_error* error) {
+  memset(out, 0, capacity);
+  if (text == protobuf_c_empty_string) return DPC_OK;
+  const size_t length = dpc_wire_block_size(text) - 1;
+  if (length >= capacity) {
+    return dpc_fail(error, DPC_ERR_INVALID, "%s: longer than %zu bytes", what, capacity - 1);
+  }
+  if (strlen(text) != length) {
+    return dpc_fail(error, DPC_ERR_INVALID, "%s: holds a NUL", what);
+  }
+  memcpy(out, text, length);
+  return DPC_OK;
+}
+
+// protobuf-c never writes through the pointers of a message that it packs.
+static char* borrowed(const char* text) {
+  return (char*)(uintptr_t)text;
+}
+
+static void pack_layout(const dpc_layout* layout, Dpc__Signal* signals, Dpc__Signal** list) {
+  for (int i = 0; i < layout->count; ++i) {
+    const dpc_signal* signal = &layout->signals[i];
+    dpc__signal__init(&signals[i]);
+    signals[i].name = borrowed(signal->name);
+    signals[i].dim = (uint32_t)signal->dim;
+    signals[i].unit = borrowed(signal->unit);
+    signals[i].tracks = borrowed(signal->tracks);
+    list[i] = &signals[i];
+  }
+}
+
+static void pack_hello(const dpc_message* message, dpc_wire_packing* out) {
+  const dpc_hello* hello = &message->hello;
+  const int obs_count = hello->interface.obs.count;
+  dpc__hello__init(&out->hello);
+  pack_layout(&hello->interface.obs, out->signals, out->signal_list);
+  pack_layout(&hello->interface.action, out->signals + obs_count, out->signal_list + obs_count);
+  for (int i = 0; i < hello->note_count; ++i) {
+    dpc__note__init(&out->notes[i]);
+    out->notes[i].key = borrowed(hello->notes[i].key);
+    out->notes[i].value = borrowed(hello->notes[i].value);
+    out->note_list[i] = &out->notes[i];
+  }
+  out->hello.session = hello->session;
+  out->hello.n_observation = (size_t)obs_count;
+  out->hello.observation = out->signal_list;
+  out->hello.n_action = (size_t)hello->interface.action.count;
+  out->hello.action = out->signal_list + obs_count;
+  out->hello.period_ns = hello->interface.period_ns;
+  out->hello.software = borrowed(hello->software);
+  out->hello.n_notes = (size_t)hello->note_count;
+  out->hello.notes = out->note_list;
+}
+
+static dpc_status unpack_layout(Dpc__Signal* const* signals, size_t count, dpc_layout* layout,
+                                dpc_error* error) {
+  if (count > DPC_SIGNAL_MAX) {
+    return dpc_fail(error, DPC_ERR_INVALID, "hello: %zu signals, at most %d", count,
+                    DPC_SIGNAL_MAX);
+  }
+  layout->count = (int)count;
+  for (size_t i = 0; i < count; ++i) {
+    const Dpc__Signal* in = signals[i];
+    dpc_signal* out = &layout->signals[i];
+    DPC_TRY(take_text("hello: name of a signal", in->name, out->name, sizeof out->name, error));
+    DPC_TRY(take_text("hello: unit of a signal", in->unit, out->unit, sizeof out->unit, error));
+    DPC_TRY(take_text("hello: tracks", in->tracks, out->tracks, sizeof out->tracks, error));
+    if (in->dim > DPC_SIGNAL_DIM_MAX) {
+      return dpc_fail(error, DPC_ERR_INVALID, "hello: signal %zu: dim %" PRIu32 ", at most %d", i,
+                      in->dim, DPC_SIGNAL_DIM_MAX);
+    }
+    out->dim = (int)in->dim;
+  }
+  return DPC_OK;
+}
+
+static dpc_status unpack_hello(const void* in, dpc_message* message, dpc_error* error) {
+  const Dpc__Hello* hello = in;
+  dpc_hello* out = &message->hello;
+  memset(out, 0, sizeof *out);
+  out->session = hello->session;
+  out->interface.period_ns = hello->period_ns;
+  DPC_TRY(unpack_layout(hello->observation, hello->n_observation, &out->interface.obs, error));
+  DPC_TRY(unpack_layout(hello->action, hello->n_action, &out->interface.action, error));
+  DPC_TRY(take_text("hello: software", hello->software, out->software, DPC_SOFTWARE_MAX, error));
+  if (hello->n_notes > DPC_NOTE_MAX) {
+    return dpc_fail(error, DPC_ERR_INVALID, "hello: %zu notes, at most %d", hello->n_notes,
+                    DPC_NOTE_MAX);
+  }
+  out->note_count = (int)hello->n_notes;
+  for (int i = 0; i < out->note_count; ++i) {
+    dpc_note* note = &out->notes[i];
+    DPC_TRY(take_text("hello: key of a note", hello->notes[i]->key, note->key, sizeof note->key,
+                      error));
+    DPC_TRY(take_text("hello: value of a note", hello->notes[i]->value, note->value,
+                      sizeof note->value, error));
+  }
+  return DPC_OK;
+}
+
+static void pack_hello_ack(const dpc_message* message, dpc_wire_packing* out) {
+  dpc__hello_ack__init(&out->hello_ack);
+  out->hello_ack.session = message->hello_ack.session;
+  out->hello_ack.accepted = message->hello_ack.accepted;
+  out->hello_ack.busy = message->hello_ack.busy;
+  out->hello_ack.reason = borrowed(message->hello_ack.reason);
+}
+
+static dpc_status unpack_hello_ack(const void* in, dpc_message* out, dpc_error* error) {
+  const Dpc__HelloAck* ack = in;
+  out->hello_ack = (dpc_hello_ack){
+      .session = ack->session, .accepted = ack->accepted != 0, .busy = ack->busy != 0};
+  return take_text("hello_ack: reason", ack->reason, out->hello_ack.reason, DPC_REASON_MAX, error);
+}
+
+static void pack_observation(const dpc_message* message, dpc_wire_packing* out) {
+  const dpc_observation* observation = &message->observation;
+  Dpc__Observation* packed = &out->observation;
+  dpc__observation__init(packed);
+  packed->session = observation->session;
+  packed->episode = observation->episode;
+  packed->seed = observation->seed;
+  packed->tick = observation->tick;
+  packed->sample_time_ns = observation->sample_time_ns;
+  packed->n_values = (size_t)observation->value_count;
+  packed->values = (float*)(uintptr_t)observation->values;
+  packed->reward = observation->reward;
+  packed->done = observation->done;
+}
+
+static dpc_status check_count(const char* what, size_t count, dpc_error* error) {
+  if (count <= DPC_MESSAGE_VALUE_MAX) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_INVALID, "%s: %zu values, at most %d", what, count,
+                  DPC_MESSAGE_VALUE_MAX);
+}
+
+static dpc_status unpack_observation(const void* in, dpc_message* out, dpc_error* error) {
+  const Dpc__Observation* observation = in;
+  DPC_TRY(check_count("observation", observation->n_values, error));
+  out->observation = (dpc_observation){.session = observation->session,
+                                       .episode = observation->episode,
+                                       .seed = observation->seed,
+                                       .tick = observation->tick,
+                                       .sample_time_ns = observation->sample_time_ns,
+                                       .value_count = (int)observation->n_values,
+                                       .values = observation->values,
+                                       .reward = observation->reward,
+                                       .done = observation->done != 0};
+  return DPC_OK;
+}
+
+static void pack_command(const dpc_message* message, dpc_wire_packing* out) {
+  const dpc_command* command = &message->command;
+  dpc__command__init(&out->command);
+  out->command.session = command->session;
+  out->command.episode = command->episode;
+  out->command.tick = command->tick;
+  out->command.n_values = (size_t)command->value_count;
+  out->command.values = (float*)(uintptr_t)command->values;
+  out->command.lease_ns = command->lease_ns;
+}
+
+static dpc_status unpack_command(const void* in, dpc_message* out, dpc_error* error) {
+  const Dpc__Command* command = in;
+  DPC_TRY(check_count("command", command->n_values, error));
+  out->command = (dpc_command){.session = command->session,
+                               .episode = command->episode,
+                               .tick = command->tick,
+                               .value_count = (int)command->n_values,
+                               .values = command->values,
+                               .lease_ns = command->lease_ns};
+  return DPC_OK;
+}
+
+static void pack_reset(const dpc_message* message, dpc_wire_packing* out) {
+  dpc__reset__init(&out->reset);
+  out->reset.session = message->reset.session;
+  out->reset.seed = message->reset.seed;
+}
+
+static dpc_status unpack_reset(const void* in, dpc_message* out, dpc_error* error) {
+  (void)error;
+  const Dpc__Reset* reset = in;
+  out->reset = (dpc_reset){.session = reset->session, .seed = reset->seed};
+  return DPC_OK;
+}
+
+static void pack_heartbeat(const dpc_message* message, dpc_wire_packing* out) {
+  dpc__heartbeat__init(&out->heartbeat);
+  out->heartbeat.session = message->heartbeat.session;
+  out->heartbeat.time_ns = message->heartbeat.time_ns;
+}
+
+static dpc_status unpack_heartbeat(const void* in, dpc_message* out, dpc_error* error) {
+  (void)error;
+  const Dpc__Heartbeat* heartbeat = in;
+  out->heartbeat = (dpc_heartbeat){.session = heartbeat->session, .time_ns = heartbeat->time_ns};
+  return DPC_OK;
+}
+
+static void pack_bye(const dpc_message* message, dpc_wire_packing* out) {
+  dpc__bye__init(&out->bye);
+  out->bye.session = message->bye.session;
+  out->bye.reason = borrowed(message->bye.reason);
+}
+
+static dpc_status unpack_bye(const void* in, dpc_message* out, dpc_error* error) {
+  const Dpc__Bye* bye = in;
+  out->bye = (dpc_bye){.session = bye->session};
+  return take_text("bye: reason", bye->reason, out->bye.reason, DPC_REASON_MAX, error);
+}
+
+#define FROM(KIND) DPC__FROM_ROBOT__MESSAGE_##KIND
+#define TO(KIND)   DPC__TO_ROBOT__MESSAGE_##KIND
+
+// clang-format off
+#define KIND(kind, from, to)                                        \
+  {.name = #kind, .tags = {from, to}, .size = sizeof(dpc_##kind),   \
+   .descriptor = &dpc__##kind##__descriptor, .pack = pack_##kind, .unpack = unpack_##kind}
+// clang-format on
+
+const dpc_wire_kind dpc_wire_kinds[DPC_MESSAGE_KIND_COUNT] = {
+    [DPC_MESSAGE_HELLO] = KIND(hello, FROM(HELLO), TO(HELLO)),
+    [DPC_MESSAGE_HELLO_ACK] = KIND(hello_ack, FROM(HELLO_ACK), 0),
+    [DPC_MESSAGE_OBSERVATION] = KIND(observation, FROM(OBSERVATION), 0),
+    [DPC_MESSAGE_COMMAND] = KIND(command, 0, TO(COMMAND)),
+    [DPC_MESSAGE_RESET] = KIND(reset, 0, TO(RESET)),
+    [DPC_MESSAGE_HEARTBEAT] = KIND(heartbeat, FROM(HEARTBEAT), TO(HEARTBEAT)),
+    [DPC_MESSAGE_BYE] = KIND(bye, FROM(BYE), TO(BYE)),
+};

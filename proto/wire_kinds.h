@@ -1,0 +1,48 @@
+/// Inside wire: what each kind of message is in protobuf-c's structs, and what is allowed in it.
+#pragma once
+
+#include "dpc.pb-c.h"
+#include "proto/wire.h"
+
+enum { DPC_MESSAGE_KIND_COUNT = DPC_MESSAGE_BYE + 1 };
+
+/// A message as protobuf-c wants it, with room for everything that a Hello points to. Its pointers
+/// lead into itself and into the plain message.
+typedef struct dpc_wire_packing {
+  union {
+    ProtobufCMessage base;
+    Dpc__Hello hello;
+    Dpc__HelloAck hello_ack;
+    Dpc__Observation observation;
+    Dpc__Command command;
+    Dpc__Reset reset;
+    Dpc__Heartbeat heartbeat;
+    Dpc__Bye bye;
+  };
+  Dpc__Signal signals[2 * DPC_SIGNAL_MAX];
+  Dpc__Signal* signal_list[2 * DPC_SIGNAL_MAX];
+  Dpc__Note notes[DPC_NOTE_MAX];
+  Dpc__Note* note_list[DPC_NOTE_MAX];
+} dpc_wire_packing;
+
+typedef struct dpc_wire_kind {
+  const char* name;
+  unsigned tags[2];  // field numbers in FromRobot and ToRobot; 0 where it does not travel
+  size_t size;       // of the plain struct
+  const ProtobufCMessageDescriptor* descriptor;
+  void (*pack)(const dpc_message* message, dpc_wire_packing* out);
+  dpc_status (*unpack)(const void* in, dpc_message* out, dpc_error* error);
+} dpc_wire_kind;
+
+/// Indexed by dpc_message_kind.
+extern const dpc_wire_kind dpc_wire_kinds[DPC_MESSAGE_KIND_COUNT];
+
+/// What is allowed in a message, both when sending and when receiving. DPC_ERR_INVALID names what
+/// is not.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_wire_check(const dpc_message* message, dpc_error* error);
+
+/// Bytes that protobuf-c has asked for when it got this block, so that a text's true length is
+/// known and a NUL inside it is found.
+/// Allocates: no. Blocks: no. Thread: any.
+size_t dpc_wire_block_size(const void* block);

@@ -1,0 +1,127 @@
+/// FRONT DOOR: the control tick. From observations and plans to commands, as a pure function of its
+/// state and the inputs of the tick: no clock, no I/O, no heap after create. Evaluation in process,
+/// the loop over a link, and a replay all call these two functions with the same inputs and get the
+/// same bits.
+///
+/// A tick has two halves, so that a plan may be made between them (delay 0) or elsewhere:
+///
+///     if (dpc_controller_observe(c, &input, &request)) …  // plan from request, now or in a thread
+///     dpc_controller_tick(c, &input, plan_or_null, &output);
+///
+/// Time here is counted in ticks. A plan asked for at tick k, from what was observed up to tick k,
+/// takes effect at tick k + delay, whenever it was ready: latency is a setting, not an accident. One
+/// that is late is entered at the row that is due, and counted. One plan is in flight at a time.
+/// Where no plan reaches, the robot is told to stay where it is.
+#pragma once
+
+#include "policy/checkpoint.h"
+#include "policy/rng.h"
+#include "runtime/chunk.h"
+#include "runtime/safety.h"
+
+enum { DPC_DELAY_AUTO = -1 };
+
+typedef struct dpc_controller_def {
+  int delay;           // ticks from asking for a plan to its first action; DPC_DELAY_AUTO: measured
+  int ticks_per_step;  // control ticks per policy step
+  int n_actions;       // rows executed per plan; 0: as the policy was trained for
+  uint64_t seed;       // of the run; with the episode's it fixes the noise
+  double action_min;   // bounds of every value of a command, physical units
+  double action_max;
+} dpc_controller_def;
+
+extern const dpc_field_table dpc_controller_fields;  // section "controller"
+
+/// The settings' defaults.
+/// Allocates: no. Blocks: no. Thread: any.
+dpc_controller_def dpc_controller_def_default(void);
+
+/// Ranges, and action_min < action_max. Returns DPC_ERR_CONFIG naming the field.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_controller_def_check(const dpc_controller_def* def, dpc_error* error);
+
+/// The rows left for waiting: the largest delay, in ticks, that a policy and these settings allow.
+/// delay / ticks_per_step + n_actions <= horizon - n_obs + 1, and delay <= n_actions ticks' worth.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_controller_delay_max(const dpc_controller_def* def, const dpc_checkpoint_info* policy);
+
+typedef struct dpc_controller dpc_controller;
+
+/// What the world looks like at this tick.
+typedef struct dpc_tick_input {
+  uint64_t tick;     // rises within an epoch; gaps are missed ticks
+  uint64_t epoch;    // differs whenever what came before no longer counts: new episode, new session
+  uint64_t seed;     // of the episode
+  const float* obs;  // [robot's observation dim], the newest, physical units; NULL: none yet
+  bool fresh;        // `obs` was not there at the tick before
+} dpc_tick_input;
+
+/// A plan is wanted. `obs` belongs to the controller and is good until the next observe.
+typedef struct dpc_plan_request {
+  uint64_t tick, epoch;
+  uint32_t plan;  // counts from 0 in each epoch; part of the noise's counter
+  dpc_rng_key key;
+  const float* obs;  // [n_obs x policy's observation dim], oldest row first, physical units
+} dpc_plan_request;
+
+/// The answer to a request: the first three fields are the request's.
+typedef struct dpc_plan {
+  uint64_t tick, epoch;
+  uint32_t plan;
+  bool failed;         // no chunk came of it (something was not finite)
+  const float* chunk;  // [horizon x action dim], physical units; copied by the tick
+} dpc_plan;
+
+typedef enum dpc_mode {
+  DPC_MODE_IDLE,    // nothing observed yet: no command
+  DPC_MODE_HOLD,    // no plan reaches this tick: stay
+  DPC_MODE_ACTIVE,  // following a plan
+} dpc_mode;
+
+/// What to do, and how it came about.
+typedef struct dpc_tick_output {
+  dpc_mode mode;
+  const float* action;  // [action dim], physical units, until the next tick; NULL when idle
+  uint32_t plan;        // ACTIVE: which plan, and which of its rows
+  int row;
+  bool adopted;  // this tick is the plan's first
+  bool late;     // and it should have been earlier
+  dpc_gate_report gate;
+} dpc_tick_output;
+
+/// Everything that has happened since create.
+typedef struct dpc_controller_counters {
+  uint64_t ticks;
+  uint64_t plans;      // adopted
+  uint64_t late;       // of these, after their tick
+  uint64_t failed;     // answered without a chunk
+  uint64_t discarded;  // answered for another epoch
+  uint64_t holds;      // ticks in HOLD
+  uint64_t unseen;     // ticks without a fresh observation
+  uint64_t rejected;   // commands that were not finite
+  uint64_t clamped;    // values moved to a bound
+} dpc_controller_counters;
+
+/// Make a controller for a policy on a robot; the two interfaces must match (dpc_interface_match).
+/// Returns DPC_ERR_CONFIG when the settings leave no time for the delay: delay / ticks_per_step +
+/// n_actions must not exceed horizon - n_obs + 1. DPC_DELAY_AUTO must have been resolved before.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_controller_create(const dpc_controller_def* def,
+                                               const dpc_checkpoint_info* policy,
+                                               const dpc_interface* robot, dpc_arena* arena,
+                                               dpc_controller** out, dpc_error* error);
+
+/// First half of a tick: take the observation in. True when a plan is due now; `request` is then
+/// filled, and the controller counts on an answer, failed or not, in this tick or a later one.
+/// Allocates: no. Blocks: no. Thread: the controller's owner.
+bool dpc_controller_observe(dpc_controller* controller, const dpc_tick_input* input,
+                            dpc_plan_request* request);
+
+/// Second half of the same tick: take in a plan if one is `ready` (NULL: none), and say what to do.
+/// Allocates: no. Blocks: no. Thread: the controller's owner.
+void dpc_controller_tick(dpc_controller* controller, const dpc_tick_input* input,
+                         const dpc_plan* ready, dpc_tick_output* output);
+
+/// Counters since create.
+/// Allocates: no. Blocks: no. Thread: the controller's owner.
+const dpc_controller_counters* dpc_controller_counts(const dpc_controller* controller);

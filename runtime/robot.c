@@ -1,0 +1,329 @@
+#include "runtime/robot.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/liveness.h"
+#include "runtime/socket.h"
+
+struct dpc_robot {
+  dpc_link_def def;
+  dpc_hello hello;  // ours; its session is the controller's, 0 while there is none
+  int obs_dim, action_dim;
+  bool reachable;  // the last frame to the controller could be handed over
+  size_t peer_size;
+  uint8_t peer[DPC_PEER_MAX];  // where the session's last message came from
+  dpc_liveness liveness;
+  // the episode that runs: numbered from 0 in each session
+  bool started, ended;
+  uint32_t episode;
+  uint64_t observed;   // tick of the last observation
+  uint64_t commanded;  // of the last command
+  dpc_link_counters counters;
+  dpc_socket socket;
+  dpc_arena scratch;
+  dpc_frame in, out;
+  dpc_message message;
+  float* values;  // [action_dim] of the last command
+  char reason[DPC_REASON_MAX];
+};
+
+dpc_status dpc_robot_bind(const dpc_link_def* def, const dpc_interface* interface,
+                          const char* software, dpc_arena* arena, dpc_robot** out,
+                          dpc_error* error) {
+  DPC_TRY(dpc_link_def_check(def, error));
+  DPC_TRY(dpc_socket_check_interface(interface, error));
+  const int action_dim = dpc_layout_dim(&interface->action);
+  dpc_robot* robot = DPC_TAKE(arena, dpc_robot, 1);
+  void* scratch = dpc_arena_take(arena, DPC_WIRE_SCRATCH_SIZE);
+  float* values = DPC_TAKE(arena, float, action_dim);
+  if (robot == NULL || scratch == NULL || values == NULL) {
+    return dpc_arena_full(arena, "the robot's end of the link", error);
+  }
+  robot->def = *def;
+  robot->hello.interface = *interface;
+  dpc_socket_text(robot->hello.software, sizeof robot->hello.software, software);
+  robot->obs_dim = dpc_layout_dim(&interface->obs);
+  robot->action_dim = action_dim;
+  robot->values = values;
+  dpc_arena_init(&robot->scratch, scratch, DPC_WIRE_SCRATCH_SIZE);
+  const dpc_status status = dpc_socket_bind(&robot->socket, def->endpoint, error);
+  if (status == DPC_OK) *out = robot;
+  return status;
+}
+
+const char* dpc_robot_endpoint(const dpc_robot* robot) {
+  return robot->socket.endpoint;
+}
+
+bool dpc_robot_connected(const dpc_robot* robot) {
+  return robot->hello.session != 0;
+}
+
+const dpc_link_counters* dpc_robot_counts(const dpc_robot* robot) {
+  return &robot->counters;
+}
+
+// --- sending --------------------------------------------------------------------------------------
+
+static dpc_status send_to(dpc_robot* robot, const uint8_t* peer, size_t peer_size,
+                          const dpc_message* message, dpc_error* error) {
+  memcpy(robot->out.peer, peer, peer_size);
+  robot->out.peer_size = peer_size;
+  const dpc_status status = dpc_wire_encode(DPC_FROM_ROBOT, message, robot->out.data,
+                                            DPC_MESSAGE_MAX, &robot->out.size, error);
+  if (status != DPC_OK) {
+    ++robot->counters.send_failed;
+    return status;
+  }
+  return dpc_socket_send(&robot->socket, &robot->out, &robot->counters, error);
+}
+
+static dpc_status send_message(dpc_robot* robot, const dpc_message* message, dpc_error* error) {
+  const dpc_status status = send_to(robot, robot->peer, robot->peer_size, message, error);
+  robot->reachable = status != DPC_ERR_CLOSED;
+  return status;
+}
+
+static dpc_status check_observation(const dpc_robot* robot, const dpc_observation* observation,
+                                    dpc_error* error) {
+  if (!dpc_robot_connected(robot)) {
+    return dpc_fail(error, DPC_ERR_CLOSED, "%s: no controller is connected",
+                    robot->socket.endpoint);
+  }
+  if (observation->value_count != robot->obs_dim) {
+    return dpc_fail(error, DPC_ERR_INVALID, "observation: %d values, the interface has %d",
+                    observation->value_count, robot->obs_dim);
+  }
+  const bool running = robot->started && !robot->ended;
+  if (observation->tick > 0 && (!running || observation->tick <= robot->observed)) {
+    return dpc_fail(error, DPC_ERR_INVALID,
+                    "observation: ticks begin at 0 and grow until the episode is done");
+  }
+  return DPC_OK;
+}
+
+dpc_status dpc_robot_send_observation(dpc_robot* robot, const dpc_observation* observation,
+                                      dpc_error* error) {
+  const dpc_status sound = check_observation(robot, observation, error);
+  if (sound != DPC_OK) {
+    ++robot->counters.send_failed;
+    return sound;
+  }
+  const bool begins = observation->tick == 0;
+  dpc_message* message = &robot->message;
+  message->kind = DPC_MESSAGE_OBSERVATION;
+  message->observation = *observation;
+  message->observation.session = robot->hello.session;
+  message->observation.episode = robot->episode + (begins && robot->started ? 1 : 0);
+  DPC_TRY(send_message(robot, message, error));
+  robot->episode = message->observation.episode;
+  robot->started = true;
+  robot->ended = observation->done;
+  robot->observed = observation->tick;
+  if (begins) robot->commanded = 0;
+  return DPC_OK;
+}
+
+static void send_bye(dpc_robot* robot, const char* reason) {
+  dpc_message* message = &robot->message;
+  message->kind = DPC_MESSAGE_BYE;
+  message->bye = (dpc_bye){.session = robot->hello.session};
+  dpc_socket_text(message->bye.reason, sizeof message->bye.reason, reason);
+  // whoever does not get it hears our silence
+  const dpc_status status = send_message(robot, message, NULL);
+  (void)status;
+}
+
+void dpc_robot_close(dpc_robot* robot, const char* reason) {
+  if (robot == NULL) return;
+  if (dpc_robot_connected(robot)) send_bye(robot, reason);
+  robot->hello.session = 0;
+  dpc_socket_close(&robot->socket, dpc_seconds(0.2));
+}
+
+// --- who holds the robot --------------------------------------------------------------------------
+
+static bool from_peer(const dpc_robot* robot) {
+  return robot->in.peer_size == robot->peer_size &&
+         memcmp(robot->in.peer, robot->peer, robot->peer_size) == 0;
+}
+
+static void remember_peer(dpc_robot* robot) {
+  robot->peer_size = robot->in.peer_size;
+  memcpy(robot->peer, robot->in.peer, robot->in.peer_size);
+}
+
+static dpc_status answer(dpc_robot* robot, uint64_t session, bool busy, const char* reason) {
+  dpc_message* message = &robot->message;
+  message->kind = DPC_MESSAGE_HELLO;
+  message->hello = robot->hello;
+  message->hello.session = session;
+  DPC_TRY(send_to(robot, robot->in.peer, robot->in.peer_size, message, NULL));
+  message->kind = DPC_MESSAGE_HELLO_ACK;
+  message->hello_ack =
+      (dpc_hello_ack){.session = session, .accepted = reason == NULL, .busy = busy};
+  dpc_socket_text(message->hello_ack.reason, sizeof message->hello_ack.reason,
+                  reason == NULL ? "" : reason);
+  return send_to(robot, robot->in.peer, robot->in.peer_size, message, NULL);
+}
+
+static void refuse(dpc_robot* robot, uint64_t session, bool busy, const char* reason) {
+  ++robot->counters.refused;
+  dpc_log(DPC_LOG_WARNING, "link: refused a controller: %s", reason);
+  const dpc_status status = answer(robot, session, busy, reason);
+  (void)status;
+}
+
+// A controller that comes back from the same connection, or whose own is gone, may take its place.
+static bool is_held(const dpc_robot* robot) {
+  return dpc_robot_connected(robot) && robot->reachable && !from_peer(robot);
+}
+
+static void take_hello(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
+  const uint64_t session = robot->message.hello.session;
+  dpc_error error = {""};
+  if (session == 0 || session == robot->hello.session) {
+    ++robot->counters.unexpected;
+    return;
+  }
+  if (is_held(robot)) {
+    refuse(robot, session, true, "another controller holds the robot");
+    return;
+  }
+  if (dpc_interface_match(&robot->message.hello.interface, &robot->hello.interface, &error) !=
+      DPC_OK) {
+    refuse(robot, session, false, error.text);
+    return;
+  }
+  snprintf(robot->reason, sizeof robot->reason, "%s", robot->message.hello.software);
+  // one that has gone meanwhile never held it
+  if (answer(robot, session, false, NULL) != DPC_OK) return;
+  ++robot->counters.connected;
+  remember_peer(robot);
+  robot->hello.session = session;
+  robot->reachable = true;
+  robot->started = robot->ended = false;
+  robot->episode = 0;
+  dpc_liveness_start(&robot->liveness, dpc_seconds(robot->def.dead_after), now);
+  event->kind = DPC_ROBOT_CONNECTED;
+  event->reason = robot->reason;
+  event->time = now;
+}
+
+static void release(dpc_robot* robot, dpc_robot_event* event, dpc_robot_event_kind kind,
+                    dpc_time now) {
+  robot->hello.session = 0;
+  robot->peer_size = 0;
+  event->kind = kind;
+  event->reason = robot->reason;
+  event->time = now;
+}
+
+// --- receiving ------------------------------------------------------------------------------------
+
+// Commands answer an observation of the episode that runs, and never go back.
+static bool is_due(const dpc_robot* robot, const dpc_command* command) {
+  return robot->started && !robot->ended && command->episode == robot->episode &&
+         command->tick <= robot->observed && command->tick >= robot->commanded;
+}
+
+static void take_command(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
+  const dpc_command* command = &robot->message.command;
+  if (!is_due(robot, command)) {
+    ++robot->counters.unexpected;
+    return;
+  }
+  if (event->kind == DPC_ROBOT_COMMAND) ++robot->counters.replaced;
+  robot->commanded = command->tick;
+  memcpy(robot->values, command->values, sizeof(float) * (size_t)robot->action_dim);
+  event->kind = DPC_ROBOT_COMMAND;
+  event->time = now;
+  event->command = *command;
+  event->command.values = robot->values;
+  event->valid_until = command->lease_ns == 0
+                           ? (dpc_time){INT64_MAX}
+                           : dpc_time_after(now, (dpc_duration){command->lease_ns});
+}
+
+static void take(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
+  if (robot->message.kind == DPC_MESSAGE_HELLO) {
+    take_hello(robot, event, now);
+    return;
+  }
+  const uint64_t session = dpc_message_session(&robot->message);
+  if (!dpc_robot_connected(robot) || session != robot->hello.session) {
+    ++robot->counters.other_session;
+    return;
+  }
+  // the session is what counts: after a broken connection it comes from another routing id
+  remember_peer(robot);
+  dpc_liveness_heard(&robot->liveness, now);
+  const uint64_t pending = event->kind == DPC_ROBOT_COMMAND;
+  switch (robot->message.kind) {
+    case DPC_MESSAGE_COMMAND:
+      take_command(robot, event, now);
+      return;
+    case DPC_MESSAGE_RESET:
+      robot->counters.replaced += pending;
+      event->kind = DPC_ROBOT_RESET;
+      event->seed = robot->message.reset.seed;
+      event->time = now;
+      return;
+    case DPC_MESSAGE_BYE:
+      robot->counters.replaced += pending;
+      snprintf(robot->reason, sizeof robot->reason, "%s", robot->message.bye.reason);
+      release(robot, event, DPC_ROBOT_BYE, now);
+      return;
+    default:
+      return;
+  }
+}
+
+// Empty the socket, up to an event that must not be passed over.
+static void drain(dpc_robot* robot, dpc_robot_event* event) {
+  // a flood must not keep us from our own heartbeats
+  for (int i = 0; i < DPC_DRAIN_MAX; ++i) {
+    if (!dpc_socket_receive(&robot->socket, &robot->in, &robot->counters)) return;
+    const size_t mark = dpc_arena_mark(&robot->scratch);
+    if (dpc_socket_decode(DPC_TO_ROBOT, &robot->in, robot->action_dim, &robot->scratch,
+                          &robot->counters, &robot->message) == DPC_OK) {
+      take(robot, event, dpc_socket_now());
+    }
+    dpc_arena_release(&robot->scratch, mark);
+    if (event->kind != DPC_ROBOT_NOTHING && event->kind != DPC_ROBOT_COMMAND) return;
+  }
+}
+
+// Everything that happens because time passes, after the socket has been emptied.
+static void upkeep(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
+  if (!dpc_robot_connected(robot)) return;
+  if (dpc_liveness_update(&robot->liveness, now)) {
+    ++robot->counters.lost;
+    snprintf(robot->reason, sizeof robot->reason, "nothing heard from the controller for %g s",
+             robot->def.dead_after);
+    release(robot, event, DPC_ROBOT_LOST, now);
+  } else if (dpc_liveness_speak(&robot->liveness, now)) {
+    robot->message.kind = DPC_MESSAGE_HEARTBEAT;
+    robot->message.heartbeat = (dpc_heartbeat){.session = robot->hello.session, .time_ns = now.ns};
+    const dpc_status status = send_message(robot, &robot->message, NULL);
+    (void)status;
+  }
+}
+
+void dpc_robot_poll(dpc_robot* robot, dpc_duration timeout, int wake_fd, dpc_robot_event* event) {
+  *event = (dpc_robot_event){.kind = DPC_ROBOT_NOTHING, .reason = ""};
+  const dpc_time deadline = dpc_time_after(dpc_socket_now(), timeout);
+  for (;;) {
+    drain(robot, event);
+    const dpc_time now = dpc_socket_now();
+    // a command is a sign of life, so nothing here can take its place
+    if (event->kind == DPC_ROBOT_NOTHING || event->kind == DPC_ROBOT_COMMAND) {
+      upkeep(robot, event, now);
+    }
+    if (event->kind != DPC_ROBOT_NOTHING || event->woken || now.ns >= deadline.ns) return;
+    const dpc_duration left = dpc_time_since(deadline, now);
+    const bool beat = dpc_robot_connected(robot) && DPC_HEARTBEAT_PERIOD.ns < left.ns;
+    dpc_socket_wait(&robot->socket, beat ? DPC_HEARTBEAT_PERIOD : left, wake_fd, &event->woken);
+  }
+}

@@ -1,0 +1,280 @@
+#include "runtime/controller.h"
+
+#include "tests/test.h"
+
+enum { N_OBS = 2, HORIZON = 16, ROWS = 8 };
+
+static dpc_arena arena;
+
+static int set_up(void** state) {
+  (void)state;
+  dpc_error error;
+  assert_ok(dpc_arena_map(&arena, 1 << 20, &error), &error);
+  return 0;
+}
+
+static int tear_down(void** state) {
+  (void)state;
+  dpc_arena_unmap(&arena);
+  return 0;
+}
+
+// A policy that observes two values of a robot that has three, and commands the position it sees.
+static dpc_checkpoint_info make_policy(void) {
+  dpc_checkpoint_info info = {.policy = {N_OBS, ROWS}, .unet = dpc_unet_def_default()};
+  dpc_layout_add(&info.interface.obs, "pos", 1, "m", NULL);
+  dpc_layout_add(&info.interface.obs, "speed", 1, "m/s", NULL);
+  dpc_layout_add(&info.interface.action, "target", 1, "m", "pos");
+  info.interface.period_ns = 100000000;
+  return info;
+}
+
+static dpc_interface make_robot(void) {
+  dpc_interface robot = {.period_ns = 100000000};
+  dpc_layout_add(&robot.obs, "speed", 1, "m/s", NULL);
+  dpc_layout_add(&robot.obs, "heat", 1, "K", NULL);
+  dpc_layout_add(&robot.obs, "pos", 1, "m", NULL);
+  dpc_layout_add(&robot.action, "target", 1, "m", "pos");
+  return robot;
+}
+
+static dpc_controller* make_controller(int delay, int ticks_per_step) {
+  const dpc_checkpoint_info policy = make_policy();
+  const dpc_interface robot = make_robot();
+  dpc_controller_def def = dpc_controller_def_default();
+  def.delay = delay;
+  def.ticks_per_step = ticks_per_step;
+  def.action_min = -1e5;
+  def.action_max = 1e5;
+  dpc_controller* c = NULL;
+  dpc_error error;
+  assert_ok(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), &error);
+  return c;
+}
+
+// The robot at a tick: speed, heat, position all tell the tick.
+static dpc_tick_input observe(uint64_t tick, uint64_t epoch, float* obs) {
+  obs[0] = (float)tick + 0.25F;
+  obs[1] = -1;
+  obs[2] = (float)tick;
+  return (dpc_tick_input){
+      .tick = tick, .epoch = epoch, .seed = epoch + 7, .obs = obs, .fresh = true};
+}
+
+// A chunk whose rows say which plan they are of and which row.
+static dpc_plan answer(const dpc_plan_request* request, float* chunk) {
+  for (int r = 0; r < HORIZON; ++r) chunk[r] = (float)request->tick * 100 + (float)r;
+  return (dpc_plan){request->tick, request->epoch, request->plan, false, chunk};
+}
+
+// For every delay and rate that is allowed, plans answered at once: a plan asked for at tick k acts
+// from k + delay on, every tick has the row that is due, and asking goes on at the right ticks.
+static void test_plans_act_at_their_tick(void** state) {
+  (void)state;
+  for (int rate = 1; rate <= 10; rate += 3) {
+    for (int delay = 0; delay <= 7 * rate; ++delay) {
+      const size_t mark = dpc_arena_mark(&arena);
+      dpc_controller* c = make_controller(delay, rate);
+      dpc_plan_request request = {0}, asked[64] = {0};
+      int asked_count = 0;
+      for (uint64_t tick = 0; tick < (uint64_t)(40 * rate); ++tick) {
+        float obs[3], chunk[HORIZON];
+        const dpc_tick_input input = observe(tick, 1, obs);
+        dpc_tick_output out;
+        dpc_plan plan;
+        const bool due = dpc_controller_observe(c, &input, &request);
+        if (due) plan = answer(&request, chunk);
+        if (due) asked[asked_count++] = request;
+        dpc_controller_tick(c, &input, due ? &plan : NULL, &out);
+        const int since = (int)tick - delay;
+        if (since < 0) {
+          assert_int_equal(out.mode, DPC_MODE_HOLD);
+          assert_near(out.action[0], 0, 0);  // where it was when the hold began
+          continue;
+        }
+        const int number = since / (ROWS * rate);
+        const uint64_t from = (uint64_t)(number * ROWS * rate);
+        const int row = N_OBS - 1 + (int)(tick - from) / rate;
+        assert_int_equal(out.mode, DPC_MODE_ACTIVE);
+        assert_int_equal(out.plan, number);
+        assert_int_equal(out.row, row);
+        assert_near(out.action[0], (double)from * 100 + row, 0);
+        assert_false(out.late);
+      }
+      for (int i = 0; i < asked_count; ++i) {
+        assert_int_equal(asked[i].tick, i * ROWS * rate);
+        assert_int_equal(asked[i].plan, i);
+      }
+      assert_int_equal(dpc_controller_counts(c)->late, 0);
+      dpc_arena_release(&arena, mark);
+    }
+  }
+}
+
+// Requests show the policy's values in its order, rows a policy step apart, the first repeated.
+static void test_history(void** state) {
+  (void)state;
+  const int rate = 3;
+  dpc_controller* c = make_controller(0, rate);
+  for (uint64_t tick = 0; tick < 100; ++tick) {
+    float obs[3], chunk[HORIZON];
+    const dpc_tick_input input = observe(tick, 1, obs);
+    dpc_plan_request request;
+    dpc_tick_output out;
+    dpc_plan plan;
+    const bool due = dpc_controller_observe(c, &input, &request);
+    if (due) {
+      const double before = tick >= (uint64_t)rate ? (double)tick - rate : 0;
+      assert_near(request.obs[0], before, 0);
+      assert_near(request.obs[1], before + 0.25, 0);
+      assert_near(request.obs[2], (double)tick, 0);
+      assert_near(request.obs[3], (double)tick + 0.25, 0);
+      assert_int_equal(request.key.episode, 8);
+      plan = answer(&request, chunk);
+    }
+    dpc_controller_tick(c, &input, due ? &plan : NULL, &out);
+  }
+}
+
+// A plan that comes late is entered at the row that is due, whatever the lateness.
+static void test_late_plans(void** state) {
+  (void)state;
+  const int delay = 2;
+  for (int lateness = 1; lateness < 20; ++lateness) {
+    const size_t mark = dpc_arena_mark(&arena);
+    dpc_controller* c = make_controller(delay, 1);
+    float chunk[HORIZON];
+    dpc_plan_request request = {0};
+    dpc_plan plan = {0};
+    for (uint64_t tick = 0; tick <= (uint64_t)(delay + lateness); ++tick) {
+      float obs[3];
+      const dpc_tick_input input = observe(tick, 1, obs);
+      dpc_tick_output out;
+      if (dpc_controller_observe(c, &input, &request)) plan = answer(&request, chunk);
+      const bool now = tick == (uint64_t)(delay + lateness);
+      dpc_controller_tick(c, &input, now ? &plan : NULL, &out);
+      const int row = N_OBS - 1 + (int)tick;
+      assert_int_equal(out.mode, now && row < HORIZON ? DPC_MODE_ACTIVE : DPC_MODE_HOLD);
+      if (now && row < HORIZON) assert_int_equal(out.row, row);
+      if (now) assert_true(out.late);
+    }
+    dpc_arena_release(&arena, mark);
+  }
+}
+
+// A new epoch forgets everything, and what was asked in the old one is thrown away.
+static void test_new_epoch(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(4, 1);
+  float obs[3], chunk[HORIZON];
+  dpc_plan_request old = {0}, request = {0};
+  dpc_tick_output out;
+  dpc_tick_input input = observe(10, 1, obs);
+  assert_true(dpc_controller_observe(c, &input, &old));
+  dpc_controller_tick(c, &input, NULL, &out);
+  input = observe(0, 2, obs);
+  assert_true(dpc_controller_observe(c, &input, &request));
+  assert_int_equal(request.plan, 0);
+  assert_int_equal(request.key.episode, 9);
+  assert_near(request.obs[0], 0, 0);  // nothing of the old history
+  const dpc_plan stale = answer(&old, chunk);
+  dpc_controller_tick(c, &input, &stale, &out);
+  assert_int_equal(dpc_controller_counts(c)->discarded, 1);
+  for (uint64_t tick = 1; tick < 9; ++tick) {
+    input = observe(tick, 2, obs);
+    assert_false(dpc_controller_observe(c, &input, &request));
+    dpc_controller_tick(c, &input, NULL, &out);
+    assert_int_equal(out.mode, DPC_MODE_HOLD);
+  }
+}
+
+// Failed plans are asked for again; commands that are not finite are replaced, large ones bounded.
+static void test_bad_plans(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(0, 1);
+  float obs[3], chunk[HORIZON];
+  dpc_plan_request request;
+  dpc_tick_output out;
+  dpc_tick_input input = observe(0, 1, obs);
+  assert_true(dpc_controller_observe(c, &input, &request));
+  const dpc_plan failed = {request.tick, request.epoch, request.plan, true, NULL};
+  dpc_controller_tick(c, &input, &failed, &out);
+  assert_int_equal(out.mode, DPC_MODE_HOLD);
+  input = observe(1, 1, obs);
+  assert_true(dpc_controller_observe(c, &input, &request));
+  dpc_plan plan = answer(&request, chunk);
+  chunk[1] = 5;
+  chunk[2] = NAN;
+  chunk[3] = 2e5F;
+  dpc_controller_tick(c, &input, &plan, &out);
+  assert_near(out.action[0], 5, 0);
+  input = observe(2, 1, obs);
+  assert_false(dpc_controller_observe(c, &input, &request));
+  dpc_controller_tick(c, &input, NULL, &out);
+  assert_true(out.gate.rejected);
+  assert_near(out.action[0], 5, 0);
+  input = observe(3, 1, obs);
+  assert_false(dpc_controller_observe(c, &input, &request));
+  dpc_controller_tick(c, &input, NULL, &out);
+  assert_near(out.action[0], 1e5, 0);
+  assert_int_equal(dpc_controller_counts(c)->clamped, 1);
+}
+
+// Missed ticks keep rows a policy step apart; without observations nothing is commanded.
+static void test_missing(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(0, 1);
+  float obs[3];
+  dpc_plan_request request;
+  dpc_tick_output out;
+  const dpc_tick_input nothing = {.tick = 0};
+  assert_false(dpc_controller_observe(c, &nothing, &request));
+  dpc_controller_tick(c, &nothing, NULL, &out);
+  assert_int_equal(out.mode, DPC_MODE_IDLE);
+  assert_null(out.action);
+  dpc_tick_input input = observe(1, 1, obs);
+  input.fresh = false;
+  assert_false(dpc_controller_observe(c, &input, &request));
+  input = observe(5, 1, obs);
+  assert_true(dpc_controller_observe(c, &input, &request));
+  assert_near(request.obs[0], 5, 0);  // ticks 2 to 4 were missed: the tick before saw the same
+}
+
+static void test_settings_that_do_not_fit(void** state) {
+  (void)state;
+  const dpc_checkpoint_info policy = make_policy();
+  dpc_interface robot = make_robot();
+  dpc_controller_def def = dpc_controller_def_default();
+  dpc_controller* c = NULL;
+  dpc_error error;
+  assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_CONFIG,
+               &error, "controller.delay");
+  def.delay = 8;
+  assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_CONFIG,
+               &error, "8 ticks are more than the 7");
+  def.delay = 0;
+  def.n_actions = 16;
+  assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_CONFIG,
+               &error, "16 rows");
+  def.n_actions = 15;
+  def.action_min = def.action_max;
+  assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_CONFIG,
+               &error, "action_min");
+  def.action_min = 0;
+  robot.obs.signals[0].dim = 2;
+  assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_MISMATCH,
+               &error, "speed");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_plans_act_at_their_tick, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_history, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_late_plans, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_new_epoch, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_bad_plans, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_settings_that_do_not_fit, set_up, tear_down),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,191 @@
+/// dpc-replay: recorded actions through the push world, compared with what was recorded.
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/episode_log.h"
+#include "sim/push_task.h"
+#include "tools/cli.h"
+
+// How far the block may be from where it was recorded, px.
+static const double CLOSE = 0.1, NEAR = 1;
+
+typedef struct run {
+  dpc_cli cli;
+  const char* path;  // --world
+  int episode_count;
+  double* worst;  // [episode_count] px
+} run;
+
+static const struct argp_option options[] = {
+    {"world", 'w', "PATH", 0, "Replay this episode log through the push world", 0}, {0}};
+
+static error_t parse(int key, char* text, struct argp_state* state) {
+  run* r = state->input;
+  switch (key) {
+    case 'w':
+      r->path = text;
+      return 0;
+    case ARGP_KEY_END:
+      if (r->path == NULL) argp_error(state, "--world PATH is missing");
+      return 0;
+    default:
+      return ARGP_ERR_UNKNOWN;
+  }
+}
+
+// --- where an episode keeps the world's state ----------------------------------------------------
+
+typedef struct state_columns {
+  int agent, block, angle;
+} state_columns;
+
+static bool find(const dpc_layout* layout, const char* name, int dim, int* offset) {
+  const dpc_signal* signal = dpc_layout_find(layout, name, offset);
+  return signal != NULL && signal->dim == dim;
+}
+
+// Ours have a signal for each; the public demonstrations have all in "state".
+static dpc_status find_state(const dpc_episode* episode, const char* path, state_columns* out,
+                             dpc_error* error) {
+  const dpc_layout* obs = &episode->interface.obs;
+  state_columns at;
+  if (find(obs, "state", 5, &at.agent)) {
+    at.block = at.agent + 2;
+    at.angle = at.agent + 4;
+  } else if (!find(obs, "agent_pos", 2, &at.agent) || !find(obs, "block_pos", 2, &at.block) ||
+             !find(obs, "block_angle", 1, &at.angle)) {
+    return dpc_fail(error, DPC_ERR_MISMATCH,
+                    "%s: not of the push world: it observes neither 'state' with dim 5 nor "
+                    "'agent_pos', 'block_pos' and 'block_angle' with dims 2, 2 and 1",
+                    path);
+  }
+  const dpc_interface* world = dpc_push_task_interface();
+  if (dpc_layout_dim(&episode->interface.action) != DPC_PUSH_ACTION_DIM) {
+    return dpc_fail(error, DPC_ERR_MISMATCH, "%s: actions have dim %d, those of the push world %d",
+                    path, dpc_layout_dim(&episode->interface.action), DPC_PUSH_ACTION_DIM);
+  }
+  if (episode->interface.period_ns != world->period_ns) {
+    return dpc_fail(error, DPC_ERR_MISMATCH, "%s: steps of %g s, those of the push world are %g s",
+                    path, (double)episode->interface.period_ns * 1e-9,
+                    (double)world->period_ns * 1e-9);
+  }
+  *out = at;
+  return DPC_OK;
+}
+
+static dpc_push_state read_state(const float* row, const state_columns* at) {
+  return (dpc_push_state){(double)row[at->agent], (double)row[at->agent + 1],
+                          (double)row[at->block], (double)row[at->block + 1],
+                          (double)row[at->angle]};
+}
+
+static double block_distance(const dpc_push_state* a, const dpc_push_state* b) {
+  return hypot(a->block_x - b->block_x, a->block_y - b->block_y);
+}
+
+// --- replaying -----------------------------------------------------------------------------------
+
+// Row t was observed before action t. The recorded state is where things were, so the angle is set
+// first: that leaves the position as it is given.
+static dpc_status replay_episode(dpc_push_world* world, const dpc_episode* episode,
+                                 const char* path, double* worst, dpc_error* error) {
+  const int obs_dim = dpc_layout_dim(&episode->interface.obs);
+  const int rows = episode->length + (episode->last_obs != NULL ? 1 : 0);
+  state_columns at;
+  DPC_TRY(find_state(episode, path, &at, error));
+  const dpc_push_state start = read_state(episode->obs, &at);
+  dpc_push_world_place(world, &start, DPC_PLACE_ANGLE_FIRST);
+  *worst = 0;
+  for (int t = 0; t < rows; ++t) {
+    const float* row =
+        t < episode->length ? episode->obs + (size_t)t * (size_t)obs_dim : episode->last_obs;
+    const dpc_push_state recorded = read_state(row, &at), here = dpc_push_world_state(world);
+    *worst = fmax(*worst, block_distance(&recorded, &here));
+    if (t == episode->length) break;
+    const float* action = episode->action + (size_t)t * DPC_PUSH_ACTION_DIM;
+    dpc_push_world_step(world, (double)action[0], (double)action[1]);
+  }
+  return DPC_OK;
+}
+
+static dpc_status replay_log(run* r, const dpc_episode_log* log, dpc_push_world* world,
+                             dpc_error* error) {
+  for (int i = 0; i < r->episode_count && !dpc_cli_interrupted(); ++i) {
+    dpc_episode episode = {0};
+    DPC_TRY(dpc_episode_read(log, i, &episode, error));
+    const dpc_status status =
+        replay_episode(world, &episode, dpc_episode_log_path(log, i), &r->worst[i], error);
+    dpc_episode_free(&episode);
+    DPC_TRY(status);
+    dpc_cli_progress(&r->cli, "episode %d/%d", i + 1, r->episode_count);
+  }
+  if (dpc_cli_interrupted()) return dpc_fail(error, DPC_ERR_INTERRUPTED, "interrupted");
+  return DPC_OK;
+}
+
+// --- results -------------------------------------------------------------------------------------
+
+static int count_within(const run* r, double limit) {
+  int count = 0;
+  for (int i = 0; i < r->episode_count; ++i) count += r->worst[i] <= limit ? 1 : 0;
+  return count;
+}
+
+static dpc_status report(run* r, dpc_error* error) {
+  const int close = count_within(r, CLOSE), near = count_within(r, NEAR);
+  dpc_json* json = dpc_json_object();
+  dpc_json_set_int(json, "episodes", r->episode_count);
+  dpc_json_set_int(json, "within_0_1px", close);
+  dpc_json_set_int(json, "within_1px", near);
+  dpc_json* worst = dpc_json_set(json, "max_block_error_px", dpc_json_array());
+  double largest = 0;
+  for (int i = 0; i < r->episode_count; ++i) {
+    dpc_json_push_real(worst, r->worst[i]);
+    largest = fmax(largest, r->worst[i]);
+  }
+  DPC_TRY(dpc_cli_report(&r->cli, json, error));
+  dpc_cli_print(&r->cli,
+                "%d episodes: block within 0.1 px of the recording in %d, within 1 px in "
+                "%d; at most %.3g px away\n",
+                r->episode_count, close, near, largest);
+  if (near == r->episode_count) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_MISMATCH, "%d of %d episodes do not replay within %g px",
+                  r->episode_count - near, r->episode_count, NEAR);
+}
+
+static dpc_status replay(run* r, dpc_error* error) {
+  dpc_episode_log* log = NULL;
+  dpc_push_world* world = NULL;
+  DPC_TRY(dpc_episode_log_open(r->path, &log, error));
+  r->episode_count = dpc_episode_log_count(log);
+  r->worst = calloc((size_t)r->episode_count, sizeof *r->worst);
+  dpc_status status = r->worst == NULL ? dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory") : DPC_OK;
+  if (status == DPC_OK) status = dpc_push_world_create(&world, error);
+  if (status == DPC_OK) status = replay_log(r, log, world, error);
+  dpc_push_world_destroy(world);
+  dpc_episode_log_close(log);
+  dpc_cli_progress_end(&r->cli);
+  return status == DPC_OK ? report(r, error) : status;
+}
+
+int main(int argc, char** argv) {
+  const dpc_cli_program program = {
+      .name = "replay",
+      .doc =
+          "Play recorded actions open loop and compare with what was recorded.\v"
+          "Each episode of the push world begins at its first recorded state, at rest, and gets "
+          "its actions; the largest distance between the block and its recorded position is "
+          "reported. Ends with code 1 when it exceeds 1 px in any episode.",
+      .options = options,
+      .parse = parse,
+  };
+  run r = {0};
+  dpc_error error = {""};
+  dpc_cli_start(&program, argc, argv, &r.cli, &r);
+  dpc_cli_catch_signals();
+  const dpc_status status = replay(&r, &error);
+  free(r.worst);
+  return dpc_cli_finish(&r.cli, status, &error);
+}
