@@ -121,6 +121,17 @@ static bool parse_value(const dpc_field* field, const char* text, value* out) {
   return false;
 }
 
+// With the fewest digits that read back to the same bits: 0.1 and not 0.10000000000000001.
+static int print_real(double value, char* text, size_t capacity) {
+  char digits[32];
+  int length = 0;
+  for (int precision = 15; precision <= 17; ++precision) {
+    length = snprintf(digits, sizeof digits, "%.*g", precision, value);
+    if (strtod(digits, NULL) == value) break;
+  }
+  return capacity > 0 ? snprintf(text, capacity, "%s", digits) : length;
+}
+
 static int print_list(const dpc_field* field, const void* member, char* text, size_t capacity) {
   const bool ints = field->type == DPC_FIELD_INT_LIST;
   const int count =
@@ -152,7 +163,7 @@ dpc_status dpc_field_print(const dpc_field* field, const void* def, char* text, 
       length = snprintf(text, capacity, "%" PRIu64, *(const uint64_t*)member);
       break;
     case DPC_FIELD_REAL:
-      length = snprintf(text, capacity, "%.17g", *(const double*)member);
+      length = print_real(*(const double*)member, text, capacity);
       break;
     case DPC_FIELD_CHOICE:
       length = snprintf(text, capacity, "%s", field->names[*(const int*)member]);

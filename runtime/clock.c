@@ -14,7 +14,8 @@ dpc_time dpc_clock_now(void) {
 void dpc_clock_sleep_until(dpc_time time) {
   if (time.ns <= 0) return;
   const struct timespec ts = {.tv_sec = time.ns / NS_PER_S, .tv_nsec = time.ns % NS_PER_S};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) {}
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) {
+  }
 }
 
 uint64_t dpc_cadence_next(dpc_cadence* cadence, dpc_time now) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/clock.h"
 #include "runtime/liveness.h"
 #include "runtime/socket.h"
 
@@ -311,7 +312,7 @@ static void drain(dpc_link* link, dpc_link_event* event) {
     const int count = link->state == STATE_READY ? link->obs_dim : -1;
     if (dpc_socket_decode(DPC_FROM_ROBOT, &link->in, count, &link->scratch, &link->counters,
                           &link->message) == DPC_OK) {
-      take(link, event, dpc_socket_now());
+      take(link, event, dpc_clock_now());
     }
     dpc_arena_release(&link->scratch, mark);
     if (event->kind == DPC_LINK_OBSERVATION && !event->observation.done) continue;
@@ -329,10 +330,10 @@ static dpc_duration pause_until(const dpc_link* link, dpc_time deadline, dpc_tim
 
 void dpc_link_poll(dpc_link* link, dpc_duration timeout, int wake_fd, dpc_link_event* event) {
   *event = (dpc_link_event){.kind = DPC_LINK_NOTHING, .reason = ""};
-  const dpc_time deadline = dpc_time_after(dpc_socket_now(), timeout);
+  const dpc_time deadline = dpc_time_after(dpc_clock_now(), timeout);
   for (;;) {
     drain(link, event);
-    const dpc_time now = dpc_socket_now();
+    const dpc_time now = dpc_clock_now();
     // an observation is a sign of life, so nothing here can take its place
     if (event->kind == DPC_LINK_NOTHING || event->kind == DPC_LINK_OBSERVATION) {
       upkeep(link, event, now);
@@ -353,12 +354,11 @@ static dpc_status no_robot(const dpc_link* link, const char* refusal, dpc_error*
 }
 
 static dpc_status wait_for_robot(dpc_link* link, int wake_fd, dpc_error* error) {
-  const dpc_time deadline =
-      dpc_time_after(dpc_socket_now(), dpc_seconds(link->def.connect_timeout));
+  const dpc_time deadline = dpc_time_after(dpc_clock_now(), dpc_seconds(link->def.connect_timeout));
   char refusal[DPC_REASON_MAX] = "";
   for (;;) {
     dpc_link_event event;
-    dpc_link_poll(link, dpc_time_since(deadline, dpc_socket_now()), wake_fd, &event);
+    dpc_link_poll(link, dpc_time_since(deadline, dpc_clock_now()), wake_fd, &event);
     if (event.kind == DPC_LINK_CONNECTED) return DPC_OK;
     if (event.kind == DPC_LINK_REFUSED && !event.busy) {
       return dpc_fail(error, DPC_ERR_MISMATCH, "%s", event.reason);
@@ -370,7 +370,7 @@ static dpc_status wait_for_robot(dpc_link* link, int wake_fd, dpc_error* error) 
       return dpc_fail(error, DPC_ERR_CLOSED, "the robot ended the session: %s", event.reason);
     }
     if (event.woken) return dpc_fail(error, DPC_ERR_INTERRUPTED, "interrupted");
-    if (dpc_socket_now().ns >= deadline.ns) return no_robot(link, refusal, error);
+    if (dpc_clock_now().ns >= deadline.ns) return no_robot(link, refusal, error);
   }
 }
 

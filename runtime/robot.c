@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/clock.h"
 #include "runtime/liveness.h"
 #include "runtime/socket.h"
 
@@ -288,7 +289,7 @@ static void drain(dpc_robot* robot, dpc_robot_event* event) {
     const size_t mark = dpc_arena_mark(&robot->scratch);
     if (dpc_socket_decode(DPC_TO_ROBOT, &robot->in, robot->action_dim, &robot->scratch,
                           &robot->counters, &robot->message) == DPC_OK) {
-      take(robot, event, dpc_socket_now());
+      take(robot, event, dpc_clock_now());
     }
     dpc_arena_release(&robot->scratch, mark);
     if (event->kind != DPC_ROBOT_NOTHING && event->kind != DPC_ROBOT_COMMAND) return;
@@ -313,10 +314,10 @@ static void upkeep(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
 
 void dpc_robot_poll(dpc_robot* robot, dpc_duration timeout, int wake_fd, dpc_robot_event* event) {
   *event = (dpc_robot_event){.kind = DPC_ROBOT_NOTHING, .reason = ""};
-  const dpc_time deadline = dpc_time_after(dpc_socket_now(), timeout);
+  const dpc_time deadline = dpc_time_after(dpc_clock_now(), timeout);
   for (;;) {
     drain(robot, event);
-    const dpc_time now = dpc_socket_now();
+    const dpc_time now = dpc_clock_now();
     // a command is a sign of life, so nothing here can take its place
     if (event->kind == DPC_ROBOT_NOTHING || event->kind == DPC_ROBOT_COMMAND) {
       upkeep(robot, event, now);

@@ -8,16 +8,27 @@
 #include <xmmintrin.h>
 #endif
 
-void dpc_flush_denormals(void) {
+unsigned dpc_denormals_flush(void) {
 #if defined(__SSE2__)
   enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
-  _mm_setcsr(_mm_getcsr() | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+  return before;
+#else
+  return 0;
+#endif
+}
+
+void dpc_denormals_restore(unsigned before) {
+#if defined(__SSE2__)
+  _mm_setcsr(before);
+#else
+  (void)before;
 #endif
 }
 
 static void* enter(void* context) {
   const dpc_thread* thread = context;
-  if (thread->flush_denormals) dpc_flush_denormals();
   thread->run(thread->context);
   return NULL;
 }
@@ -47,7 +58,7 @@ static int create(dpc_thread* thread, const dpc_thread_def* def, int priority) {
 
 dpc_status dpc_thread_start(dpc_thread* thread, const dpc_thread_def* def,
                             void (*run)(void* context), void* context, dpc_error* error) {
-  *thread = (dpc_thread){.run = run, .context = context, .flush_denormals = def->flush_denormals};
+  *thread = (dpc_thread){.run = run, .context = context};
   // Written before the thread exists, so that it may read its own description.
   thread->realtime = def->priority > 0;
   int result = create(thread, def, def->priority);

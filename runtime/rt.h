@@ -7,10 +7,9 @@
 #include "policy/base.h"
 
 typedef struct dpc_thread_def {
-  const char* name;      // at most 15 bytes: what the kernel keeps
-  size_t stack_size;     // bytes; 0 = DPC_THREAD_STACK
-  int priority;          // SCHED_FIFO priority, 1 to 99; 0 = an ordinary thread
-  bool flush_denormals;  // dpc_flush_denormals is the first thing it does
+  const char* name;   // at most 15 bytes: what the kernel keeps
+  size_t stack_size;  // bytes; 0 = DPC_THREAD_STACK
+  int priority;       // SCHED_FIFO priority, 1 to 99; 0 = an ordinary thread
 } dpc_thread_def;
 
 #define DPC_THREAD_STACK ((size_t)256 * 1024)
@@ -20,7 +19,6 @@ typedef struct dpc_thread {
   pthread_t handle;
   bool running;
   bool realtime;  // it has the priority that was asked for
-  bool flush_denormals;
   void (*run)(void* context);
   void* context;
 } dpc_thread;
@@ -38,7 +36,12 @@ DPC_NODISCARD dpc_status dpc_thread_start(dpc_thread* thread, const dpc_thread_d
 void dpc_thread_join(dpc_thread* thread);
 
 /// From now on, in this thread, numbers too small for full precision are zero, in results and as
-/// operands (FTZ and DAZ on x86; nothing elsewhere). They cost up to a hundred times the time of
-/// others. Whatever has to give the same bits must run under the same setting.
+/// operands (FTZ and DAZ on x86; nothing elsewhere): they can cost a hundred times the time of
+/// others. Returns what dpc_denormals_restore wants. What has to give the same bits must run under
+/// the same setting.
 /// Allocates: no. Blocks: no. Thread: any, for itself.
-void dpc_flush_denormals(void);
+unsigned dpc_denormals_flush(void);
+
+/// Set this thread back to how it was before dpc_denormals_flush.
+/// Allocates: no. Blocks: no. Thread: any, for itself.
+void dpc_denormals_restore(unsigned before);

@@ -7,15 +7,8 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
-
-dpc_time dpc_socket_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (dpc_time){(int64_t)now.tv_sec * 1000000000 + now.tv_nsec};
-}
 
 uint64_t dpc_socket_random(void) {
   uint64_t number = 0;
@@ -55,6 +48,11 @@ static dpc_status lock_path(dpc_socket* socket, const char* path, dpc_error* err
   if (length >= (int)sizeof socket->lock_path) {
     return dpc_fail(error, DPC_ERR_CONFIG, "ipc://%s: the path is too long", path);
   }
+  // libzmq would remove a file of any kind
+  struct stat there;
+  if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode)) {
+    return dpc_fail(error, DPC_ERR_IO, "ipc://%s: there is a file that is no socket", path);
+  }
   for (;;) {
     const int fd = open(socket->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
@@ -69,7 +67,7 @@ static dpc_status lock_path(dpc_socket* socket, const char* path, dpc_error* err
       return dpc_fail(error, DPC_ERR_IO, "ipc://%s: another process listens here", path);
     }
     // the last owner may have removed the file while we opened it
-    struct stat ours, there;
+    struct stat ours;
     if (fstat(fd, &ours) == 0 && stat(socket->lock_path, &there) == 0 &&
         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
       socket->lock_fd = fd;

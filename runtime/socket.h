@@ -27,10 +27,6 @@ typedef struct dpc_socket {
   char endpoint[DPC_ENDPOINT_MAX];   // as it is, with the port that a wildcard got
 } dpc_socket;
 
-/// The monotonic clock.
-/// Allocates: no. Blocks: no. Thread: any.
-dpc_time dpc_socket_now(void);
-
 /// A number that no one else has: a session id, never 0.
 /// Allocates: no. Blocks: no. Thread: any.
 uint64_t dpc_socket_random(void);

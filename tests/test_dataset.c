@@ -275,11 +275,11 @@ static void bad_recordings_are_refused(void** state) {
   const dpc_dataset_def def = def_of("pose", "state", "action");
 
   record(&rec);
-  rec.obs[(9 + 4) * OBS + 1] = NAN;  // episode 1 begins at row 9
+  rec.obs[(size_t)13 * OBS + 1] = NAN;  // episode 1 begins at row 9
   assert_fails(dpc_dataset_create(&def, &window, &rec.source, *state, &dataset, &error),
                DPC_ERR_INVALID, &error, "episode 1, step 4: observation value 1 is not finite");
   record(&rec);
-  rec.action[9 * ACTION] = INFINITY;
+  rec.action[(size_t)9 * ACTION] = INFINITY;
   assert_fails(dpc_dataset_create(&def, &window, &rec.source, *state, &dataset, &error),
                DPC_ERR_INVALID, &error, "episode 1, step 0: action value 0 is not finite");
   record(&rec);

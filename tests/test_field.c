@@ -47,7 +47,7 @@ static void test_values_survive_print_and_parse(void** state) {
     const char* key;
     const char* text;
   } good[] = {{"verbose", "true"}, {"steps", "100"},         {"seed", "18446744073709551615"},
-              {"rate", "1"},       {"kind", "ddpm"},         {"path", "x y.z"},
+              {"rate", "0.0003"},  {"kind", "ddpm"},         {"path", "x y.z"},
               {"dims", "[1]"},     {"dims", "[1, 2, 1024]"}, {"names", "[a[0:2] as b, c]"}};
   for (int i = 0; i < DPC_COUNT(good); ++i) {
     sample_def def;

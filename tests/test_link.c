@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "runtime/clock.h"
 #include "runtime/link.h"
 #include "runtime/liveness.h"
 #include "runtime/robot.h"
@@ -76,7 +77,7 @@ static void close_pair(pair* p) {
 }
 
 static dpc_time patience(void) {
-  return dpc_time_after(dpc_socket_now(), dpc_seconds(PATIENCE_S));
+  return dpc_time_after(dpc_clock_now(), dpc_seconds(PATIENCE_S));
 }
 
 // Give both ends turns until both wanted events have come (NOTHING wants none); others are dropped.
@@ -85,7 +86,7 @@ static void turns(pair* p, dpc_link_event_kind link_kind, dpc_robot_event_kind r
   bool link_done = link_kind == DPC_LINK_NOTHING, robot_done = robot_kind == DPC_ROBOT_NOTHING;
   const dpc_time end = patience();
   while (!link_done || !robot_done) {
-    if (dpc_socket_now().ns > end.ns) fail_msg("no event %d, %d", link_kind, robot_kind);
+    if (dpc_clock_now().ns > end.ns) fail_msg("no event %d, %d", link_kind, robot_kind);
     dpc_robot_event robot_now;
     dpc_link_event link_now;
     if (p->robot != NULL) {
@@ -187,7 +188,7 @@ static void bare_await(bare* b, dpc_direction direction, dpc_message_kind kind, 
                        dpc_message* out) {
   const dpc_time end = patience();
   for (;;) {
-    if (dpc_socket_now().ns > end.ns) fail_msg("no %s", dpc_message_kind_name(kind));
+    if (dpc_clock_now().ns > end.ns) fail_msg("no %s", dpc_message_kind_name(kind));
     uint8_t data[DPC_MESSAGE_MAX];
     dpc_link_event link_event;
     dpc_robot_event robot_event;
@@ -625,7 +626,7 @@ static void test_a_second_controller_waits_its_turn(void** state) {
   dpc_link* first = p.link;
   bool refused = false, connected = false;
   const dpc_time end = patience();
-  while (!connected && dpc_socket_now().ns < end.ns) {
+  while (!connected && dpc_clock_now().ns < end.ns) {
     turns(&p, DPC_LINK_NOTHING, DPC_ROBOT_NOTHING, NULL, NULL);
     dpc_robot_event robot_event;
     dpc_robot_poll(p.robot, dpc_seconds(0.001), -1, &robot_event);
@@ -784,8 +785,8 @@ static void test_a_stopped_robot_is_lost_and_found(void** state) {
   assert_int_equal(kill(child, SIGSTOP), 0);
   turns(&p, DPC_LINK_LOST, DPC_ROBOT_NOTHING, &event, NULL);
   // long enough for several attempts, which the robot finds in its queue when it wakes up
-  const dpc_time end = dpc_time_after(dpc_socket_now(), dpc_seconds(2.5));
-  while (dpc_socket_now().ns < end.ns) dpc_link_poll(p.link, dpc_seconds(0.05), -1, &event);
+  const dpc_time end = dpc_time_after(dpc_clock_now(), dpc_seconds(2.5));
+  while (dpc_clock_now().ns < end.ns) dpc_link_poll(p.link, dpc_seconds(0.05), -1, &event);
   assert_int_equal(kill(child, SIGCONT), 0);
   turns(&p, DPC_LINK_CONNECTED, DPC_ROBOT_NOTHING, &event, NULL);
   kill_robot(child);
@@ -814,6 +815,26 @@ static void test_an_endpoint_in_use_is_not_taken_over(void** state) {
     close_pair(&p);
     close_pair(&q);
   }
+}
+
+static void test_a_file_in_the_way_is_not_removed(void** state) {
+  (void)state;
+  pair p;
+  char endpoint[DPC_ENDPOINT_MAX];
+  snprintf(endpoint, sizeof endpoint, "ipc://%s/letter", folder);
+  const char* path = endpoint + strlen("ipc://");
+  FILE* file = fopen(path, "w");
+  assert_non_null(file);
+  fclose(file);
+  prepare(&p, endpoint, 10);
+  assert_fails(dpc_robot_bind(&p.def, &p.have, "robot", &p.robot_arena, &p.robot, &error),
+               DPC_ERR_IO, &error, "no socket");
+  assert_int_equal(unlink(path), 0);
+  // and a folder that is not there is said
+  snprintf(p.def.endpoint, sizeof p.def.endpoint, "ipc://%s/none/robot", folder);
+  assert_fails(dpc_robot_bind(&p.def, &p.have, "robot", &p.robot_arena, &p.robot, &error),
+               DPC_ERR_IO, &error, "/none/robot.lock: No such file");
+  close_pair(&p);
 }
 
 static void test_endpoints_that_other_machines_reach_need_insecure(void** state) {
@@ -926,6 +947,7 @@ int main(void) {
       cmocka_unit_test(test_a_robot_killed_and_restarted_over_tcp),
       cmocka_unit_test(test_a_stopped_robot_is_lost_and_found),
       cmocka_unit_test(test_an_endpoint_in_use_is_not_taken_over),
+      cmocka_unit_test(test_a_file_in_the_way_is_not_removed),
       cmocka_unit_test(test_endpoints_that_other_machines_reach_need_insecure),
       cmocka_unit_test(test_silence_counts_only_while_we_listen),
       cmocka_unit_test(test_heartbeats_are_due_every_period),

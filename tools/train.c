@@ -151,6 +151,9 @@ static dpc_status read_settings(run* r, dpc_config_section* sections, dpc_error*
   if (r->resume != NULL) {
     (void)snprintf(r->settings.train.output, sizeof r->settings.train.output, "%s", r->resume);
   }
+  if (r->settings.train.rollout_every > 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG, "train.rollout_every: not supported yet; set it to 0");
+  }
   return dpc_train_settings_check(&r->settings, error);
 }
 
@@ -176,6 +179,15 @@ static size_t parameter_count(const dpc_unet* unet) {
   return count;
 }
 
+static void announce(const dpc_dataset* dataset, const dpc_trainer* trainer) {
+  dpc_log(DPC_LOG_INFO,
+          "%d episodes, %d windows (%d episodes, %d windows for validation), %zu parameters, "
+          "%d threads",
+          dataset->train_episodes, dataset->train.count, dataset->val_episodes,
+          dataset->validation.count, parameter_count(dpc_trainer_unet(trainer)),
+          dpc_trainer_threads(trainer));
+}
+
 static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(read_settings(r, sections, error));
   DPC_TRY(dpc_arena_map(&r->arena, ADDRESS_SPACE, error));
@@ -189,12 +201,8 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
                           DPC_TRAIN_SECTIONS, error));
   DPC_TRY(dpc_train_metrics_open(output_file(r, "metrics.jsonl").text,
                                  dpc_trainer_steps_done(r->trainer), &r->metrics, error));
-  dpc_log(DPC_LOG_INFO,
-          "%d episodes, %d windows (%d episodes, %d windows for validation), %zu parameters, "
-          "%d threads",
-          r->dataset->train_episodes, r->dataset->train.count, r->dataset->val_episodes,
-          r->dataset->validation.count, parameter_count(dpc_trainer_unet(r->trainer)),
-          dpc_trainer_threads(r->trainer));
+  DPC_ASSERT(r->dataset != NULL);
+  announce(r->dataset, r->trainer);
   return DPC_OK;
 }
 

@@ -1,0 +1,172 @@
+#include "runtime/planner.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "runtime/clock.h"
+#include "runtime/mailbox.h"
+#include "runtime/rt.h"
+
+// What travels to the thread: a request with the observation that it points to.
+typedef struct asked {
+  dpc_plan_request request;
+  float obs[];  // [n_obs x observation dim]
+} asked;
+
+// And back.
+typedef struct answer {
+  dpc_plan plan;
+  float chunk[];  // [horizon x action dim]
+} answer;
+
+struct dpc_planner {
+  const dpc_policy* policy;
+  dpc_policy_work* work;
+  size_t obs_count, chunk_count;
+  float* chunk;  // [chunk_count], of dpc_planner_make
+  dpc_latency latency;
+
+  dpc_mailbox* requests;  // control thread -> planner's
+  dpc_mailbox* plans;     // planner's thread -> control
+  dpc_thread thread;
+  atomic_bool stop;
+};
+
+static dpc_status create(dpc_planner* planner, const dpc_sampler_def* sampler, dpc_arena* arena,
+                         dpc_error* error) {
+  const dpc_checkpoint_info* info = dpc_policy_info(planner->policy);
+  planner->obs_count = (size_t)info->policy.n_obs * (size_t)dpc_layout_dim(&info->interface.obs);
+  planner->chunk_count =
+      (size_t)info->unet.horizon * (size_t)dpc_layout_dim(&info->interface.action);
+  planner->chunk = DPC_TAKE(arena, float, planner->chunk_count);
+  if (planner->chunk == NULL) return dpc_arena_full(arena, "the planner", error);
+  DPC_TRY(dpc_policy_work_create(planner->policy, sampler, arena, &planner->work, error));
+  const size_t asked_size = sizeof(asked) + sizeof(float) * planner->obs_count;
+  const size_t answer_size = sizeof(answer) + sizeof(float) * planner->chunk_count;
+  DPC_TRY(dpc_mailbox_create(asked_size, true, arena, &planner->requests, error));
+  return dpc_mailbox_create(answer_size, false, arena, &planner->plans, error);
+}
+
+dpc_status dpc_planner_create(const dpc_policy* policy, const dpc_sampler_def* sampler,
+                              dpc_arena* arena, dpc_planner** out, dpc_error* error) {
+  const size_t mark = dpc_arena_mark(arena);
+  dpc_planner* planner = DPC_TAKE(arena, dpc_planner, 1);
+  if (planner == NULL) return dpc_arena_full(arena, "the planner", error);
+  planner->policy = policy;
+  atomic_init(&planner->stop, false);
+  const dpc_status status = create(planner, sampler, arena, error);
+  if (status != DPC_OK) {
+    dpc_mailbox_destroy(planner->requests);
+    dpc_arena_release(arena, mark);
+    return status;
+  }
+  *out = planner;
+  return DPC_OK;
+}
+
+void dpc_planner_destroy(dpc_planner* planner) {
+  if (planner == NULL) return;
+  dpc_planner_stop(planner);
+  dpc_mailbox_destroy(planner->requests);
+  dpc_mailbox_destroy(planner->plans);
+}
+
+// --- planning ------------------------------------------------------------------------------------
+
+static dpc_status act(dpc_planner* planner, const dpc_plan_request* request, float* chunk,
+                      dpc_error* error) {
+  const unsigned before = dpc_denormals_flush();
+  const dpc_status status = dpc_policy_act(planner->policy, planner->work, request->obs,
+                                           request->key, request->plan, chunk, error);
+  dpc_denormals_restore(before);
+  return status;
+}
+
+static void make(dpc_planner* planner, const dpc_plan_request* request, float* chunk,
+                 dpc_plan* plan) {
+  const dpc_time start = dpc_clock_now();
+  const dpc_status status = act(planner, request, chunk, NULL);
+  dpc_latency_record(&planner->latency, dpc_time_since(dpc_clock_now(), start));
+  *plan = (dpc_plan){.tick = request->tick,
+                     .epoch = request->epoch,
+                     .plan = request->plan,
+                     .failed = status != DPC_OK,
+                     .chunk = chunk};
+}
+
+void dpc_planner_make(dpc_planner* planner, const dpc_plan_request* request, dpc_plan* plan) {
+  DPC_ASSERT(!planner->thread.running);
+  make(planner, request, planner->chunk, plan);
+}
+
+// The middle of what the policy was trained on: zero after the normaliser.
+static void typical_observation(const dpc_planner* planner, float* obs) {
+  const dpc_normalizer* normalizer = &dpc_policy_info(planner->policy)->obs_normalizer;
+  for (size_t i = 0; i < planner->obs_count; i++) {
+    const size_t at = i % (size_t)normalizer->dim;
+    obs[i] = -normalizer->offset[at] / normalizer->scale[at];
+  }
+}
+
+dpc_status dpc_planner_measure(dpc_planner* planner, int runs, dpc_latency* taken,
+                               dpc_error* error) {
+  DPC_ASSERT(!planner->thread.running);
+  enum { WARM_UP = 2 };
+  asked* slot = dpc_mailbox_slot(planner->requests);  // a buffer of the right size, not published
+  typical_observation(planner, slot->obs);
+  dpc_plan_request request = {.obs = slot->obs};
+  for (int i = 0; i < WARM_UP + runs; i++) {
+    request.plan = (uint32_t)i;
+    const dpc_time start = dpc_clock_now();
+    DPC_TRY(act(planner, &request, planner->chunk, error));
+    if (i >= WARM_UP) dpc_latency_record(taken, dpc_time_since(dpc_clock_now(), start));
+  }
+  return DPC_OK;
+}
+
+const dpc_latency* dpc_planner_latency(const dpc_planner* planner) {
+  return &planner->latency;
+}
+
+// --- in a thread ---------------------------------------------------------------------------------
+
+static void answer_requests(void* context) {
+  dpc_planner* planner = context;
+  while (!atomic_load(&planner->stop)) {
+    const asked* next = dpc_mailbox_take(planner->requests);
+    if (next == NULL) {
+      dpc_mailbox_wait(planner->requests, (dpc_duration){-1});
+      continue;
+    }
+    answer* slot = dpc_mailbox_slot(planner->plans);
+    make(planner, &next->request, slot->chunk, &slot->plan);
+    dpc_mailbox_publish(planner->plans);
+  }
+}
+
+dpc_status dpc_planner_start(dpc_planner* planner, int priority, dpc_error* error) {
+  // OpenBLAS keeps some of its blocking on the stack.
+  const dpc_thread_def def = {
+      .name = "dpc-planner", .stack_size = (size_t)2 << 20, .priority = priority};
+  atomic_store(&planner->stop, false);
+  return dpc_thread_start(&planner->thread, &def, answer_requests, planner, error);
+}
+
+void dpc_planner_stop(dpc_planner* planner) {
+  atomic_store(&planner->stop, true);
+  dpc_mailbox_wake(planner->requests);
+  dpc_thread_join(&planner->thread);
+}
+
+void dpc_planner_ask(dpc_planner* planner, const dpc_plan_request* request) {
+  asked* slot = dpc_mailbox_slot(planner->requests);
+  memcpy(slot->obs, request->obs, sizeof(float) * planner->obs_count);
+  slot->request = *request;
+  slot->request.obs = slot->obs;
+  dpc_mailbox_publish(planner->requests);
+}
+
+const dpc_plan* dpc_planner_ready(dpc_planner* planner) {
+  const answer* newest = dpc_mailbox_take(planner->plans);
+  return newest == NULL ? NULL : &newest->plan;
+}

@@ -1,0 +1,58 @@
+/// From a snapshot of observations to a chunk of actions: inside the tick, or in a thread of its own
+/// while the ticks go on. Both give the same bits: denormal numbers are flushed in both.
+///
+///     dpc_planner_make(planner, &request, &plan);                      // inside the tick
+///
+///     dpc_planner_start(planner, priority, error);                     // in a thread
+///     dpc_planner_ask(planner, &request);                              // from one tick …
+///     const dpc_plan* plan = dpc_planner_ready(planner);               // … until a later one
+#pragma once
+
+#include "policy/policy.h"
+#include "runtime/controller.h"
+#include "runtime/latency.h"
+
+typedef struct dpc_planner dpc_planner;
+
+/// Make a planner with the policy's own sampler, or `sampler` when it is not NULL. Errors are those
+/// of dpc_policy_work_create; DPC_ERR_IO without an eventfd. Release with dpc_planner_destroy.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_planner_create(const dpc_policy* policy,
+                                            const dpc_sampler_def* sampler, dpc_arena* arena,
+                                            dpc_planner** out, dpc_error* error);
+
+/// Stop its thread, if there is one, and give the eventfds back. NULL is allowed.
+/// Allocates: no. Blocks: until a plan in the making is made. Thread: the one that created it.
+void dpc_planner_destroy(dpc_planner* planner);
+
+/// Plan now. `plan` answers `request`; its chunk belongs to the planner and stays until the next
+/// call. A plan of which something was not finite is `failed`.
+/// Allocates: no. Blocks: no. Thread: one at a time, and only while the planner has no thread.
+void dpc_planner_make(dpc_planner* planner, const dpc_plan_request* request, dpc_plan* plan);
+
+/// Time `runs` plans of a typical observation into `taken`, after two that warm up. They leave no
+/// trace in what dpc_planner_latency says. DPC_ERR_INVALID when the policy's output is not finite.
+/// Allocates: no. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_planner_measure(dpc_planner* planner, int runs, dpc_latency* taken,
+                                             dpc_error* error);
+
+/// Start the planner's thread, with SCHED_FIFO `priority` where permitted (0: an ordinary thread).
+/// Allocates: the thread's stack. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_planner_start(dpc_planner* planner, int priority, dpc_error* error);
+
+/// Stop its thread; nothing when there is none.
+/// Allocates: no. Blocks: until a plan in the making is made. Thread: the one that started it.
+void dpc_planner_stop(dpc_planner* planner);
+
+/// Hand a request to the thread. One that it has not begun with yet is replaced.
+/// Allocates: no. Blocks: no. Thread: the control thread.
+void dpc_planner_ask(dpc_planner* planner, const dpc_plan_request* request);
+
+/// The thread's newest plan, once; NULL when there is nothing new. It stays until the next call that
+/// returns one.
+/// Allocates: no. Blocks: no. Thread: the control thread.
+const dpc_plan* dpc_planner_ready(dpc_planner* planner);
+
+/// How long plans took, each from request taken to chunk made.
+/// Allocates: no. Blocks: no. Thread: the one that plans; any once the planner's thread has stopped.
+const dpc_latency* dpc_planner_latency(const dpc_planner* planner);

@@ -1,0 +1,143 @@
+#include "runtime/planner.h"
+
+#include "runtime/clock.h"
+#include "tests/small_policy.h"
+#include "tests/test.h"
+
+enum { CHUNK = SMALL_HORIZON * SMALL_ACTION, OBS = SMALL_N_OBS * SMALL_OBS };
+
+static dpc_arena arena;
+static dpc_policy* policy;
+static float obs[OBS];
+
+static int setup(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  assert_ok(dpc_arena_map(&arena, (size_t)64 << 20, &error), &error);
+  assert_ok(small_policy_load(&arena, &policy, &error), &error);
+  for (int i = 0; i < OBS; ++i) obs[i] = 100 + 5 * (float)i;
+  return 0;
+}
+
+static int teardown(void** state) {
+  (void)state;
+  dpc_arena_unmap(&arena);
+  return 0;
+}
+
+static dpc_planner* make_planner(void) {
+  dpc_error error = {""};
+  dpc_planner* planner = NULL;
+  assert_ok(dpc_planner_create(policy, NULL, &arena, &planner, &error), &error);
+  return planner;
+}
+
+static dpc_plan_request request_for(uint32_t plan) {
+  return (dpc_plan_request){
+      .tick = 8 * (uint64_t)plan, .epoch = 3, .plan = plan, .key = {7, 100000}, .obs = obs};
+}
+
+static const dpc_plan* wait_for_plan(dpc_planner* planner) {
+  const dpc_plan* plan;
+  while ((plan = dpc_planner_ready(planner)) == NULL) {
+    dpc_clock_sleep_until(dpc_time_after(dpc_clock_now(), dpc_seconds(1e-4)));
+  }
+  return plan;
+}
+
+// Inside the tick, or in the thread: the same bits, and the answer says what it answers.
+static void test_thread_gives_the_same_bits(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  dpc_planner* inline_planner = make_planner();
+  dpc_planner* threaded = make_planner();
+  assert_ok(dpc_planner_start(threaded, 0, &error), &error);
+  for (uint32_t n = 0; n < 5; ++n) {
+    const dpc_plan_request request = request_for(n);
+    dpc_plan expected;
+    dpc_planner_make(inline_planner, &request, &expected);
+    dpc_planner_ask(threaded, &request);
+    const dpc_plan* got = wait_for_plan(threaded);
+    assert_false(expected.failed || got->failed);
+    assert_int_equal(got->tick, 8 * n);
+    assert_int_equal(got->epoch, 3);
+    assert_int_equal(got->plan, n);
+    assert_memory_equal(got->chunk, expected.chunk, sizeof(float) * CHUNK);
+    assert_null(dpc_planner_ready(threaded));
+  }
+  dpc_planner_stop(threaded);
+  assert_int_equal(dpc_planner_latency(threaded)->count, 5);
+  assert_true(dpc_planner_latency(threaded)->max_ns > 0);
+  dpc_planner_destroy(threaded);
+  dpc_planner_destroy(inline_planner);
+  dpc_planner_destroy(NULL);
+}
+
+static void test_what_is_not_finite_fails(void** state) {
+  (void)state;
+  dpc_planner* planner = make_planner();
+  obs[3] = NAN;
+  const dpc_plan_request request = request_for(1);
+  dpc_plan plan;
+  dpc_planner_make(planner, &request, &plan);
+  assert_true(plan.failed);
+  assert_int_equal(plan.plan, 1);
+  dpc_planner_destroy(planner);
+}
+
+static void test_measure_leaves_no_trace(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  static dpc_latency taken;
+  dpc_latency_clear(&taken);
+  dpc_planner* planner = make_planner();
+  const dpc_plan_request request = request_for(2);
+  dpc_plan plan;
+  dpc_planner_make(planner, &request, &plan);
+  float before[CHUNK];
+  memcpy(before, plan.chunk, sizeof before);
+  assert_ok(dpc_planner_measure(planner, 10, &taken, &error), &error);
+  assert_int_equal(taken.count, 10);
+  assert_int_equal(dpc_planner_latency(planner)->count, 1);
+  dpc_planner_make(planner, &request, &plan);
+  assert_memory_equal(plan.chunk, before, sizeof before);
+  dpc_planner_destroy(planner);
+}
+
+// Stopping with a request that nobody has begun with, and starting again.
+static void test_stop_and_start_again(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  dpc_planner* planner = make_planner();
+  for (uint32_t n = 0; n < 20; ++n) {
+    assert_ok(dpc_planner_start(planner, 0, &error), &error);
+    const dpc_plan_request request = request_for(n);
+    dpc_planner_ask(planner, &request);
+    dpc_planner_stop(planner);
+  }
+  dpc_planner_destroy(planner);
+}
+
+static void test_full_arena(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  dpc_arena small;
+  static char block[8192];
+  dpc_arena_init(&small, block, sizeof block);
+  dpc_planner* planner = NULL;
+  assert_fails(dpc_planner_create(policy, NULL, &small, &planner, &error), DPC_ERR_NO_MEMORY,
+               &error, "full");
+  assert_null(planner);
+  assert_int_equal(small.used, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_thread_gives_the_same_bits, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_what_is_not_finite_fails, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_measure_leaves_no_trace, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_stop_and_start_again, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_full_arena, setup, teardown),
+  };
+  return cmocka_run_group_tests_name("planner", tests, NULL, NULL);
+}

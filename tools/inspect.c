@@ -1,0 +1,81 @@
+/// dpc-inspect: what is in an episode log or a checkpoint.
+
+#include "tools/inspect.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char doc[] =
+    "Say what is in PATH: the folder of an episode log, or a checkpoint (.safetensors)."
+    "\vEverything is read and verified on the way, so that what is shown can be trained from or "
+    "run. "
+    "With --verbose, every value of every signal has its own line.";
+
+typedef struct inspect {
+  dpc_cli cli;
+  const char* path;
+} inspect;
+
+static error_t parse(int key, char* text, struct argp_state* state) {
+  inspect* s = state->input;
+  switch (key) {
+    case ARGP_KEY_ARG:
+      if (state->arg_num > 0) argp_error(state, "too many arguments");
+      s->path = text;
+      return 0;
+    case ARGP_KEY_END:
+      if (s->path == NULL) argp_error(state, "PATH is needed");
+      return 0;
+    default:
+      return ARGP_ERR_UNKNOWN;
+  }
+}
+
+static dpc_status run(const inspect* s, dpc_error* error) {
+  struct stat info;
+  if (stat(s->path, &info) != 0) {
+    return dpc_fail(error, DPC_ERR_NOT_FOUND, "%s: %s", s->path, strerror(errno));
+  }
+  return S_ISDIR(info.st_mode) ? dpc_inspect_episodes(&s->cli, s->path, error)
+                               : dpc_inspect_safetensors(&s->cli, s->path, error);
+}
+
+int main(int argc, char** argv) {
+  inspect s = {.path = NULL};
+  dpc_error error = {""};
+  const dpc_cli_program program = {
+      .name = "inspect", .doc = doc, .arguments = "PATH", .parse = parse};
+  dpc_cli_start(&program, argc, argv, &s.cli, &s);
+  const dpc_status status = run(&s, &error);
+  return dpc_cli_finish(&s.cli, status, &error);
+}
+
+// --- tables of signals --------------------------------------------------------------------------
+
+void dpc_inspect_print_title(const dpc_cli* cli, const char* what, const char* const titles[3]) {
+  dpc_cli_print(cli, "\n  %-22s %5s  %-5s %11s %11s %11s\n", what, "dim", "unit", titles[0],
+                titles[1], titles[2]);
+}
+
+void dpc_inspect_print_signal(const dpc_cli* cli, const dpc_signal* signal, int index,
+                              const double numbers[3]) {
+  char name[DPC_NAME_MAX + 16], dim[16] = "";
+  if (index >= 0) {
+    (void)snprintf(name, sizeof(name), "  [%d]", index);
+  } else {
+    (void)snprintf(name, sizeof(name), "%s", signal->name);
+    (void)snprintf(dim, sizeof(dim), "%d", signal->dim);
+  }
+  dpc_cli_print(cli, "  %-22s %5s  %-5s", name, dim, index >= 0 ? "" : signal->unit);
+  for (int i = 0; i < 3; i++) {
+    if (isfinite(numbers[i])) {
+      dpc_cli_print(cli, " %11.5g", numbers[i]);
+    } else {
+      dpc_cli_print(cli, " %11s", "");
+    }
+  }
+  const bool tracks = index < 0 && signal->tracks[0] != '\0';
+  dpc_cli_print(cli, "%s%s\n", tracks ? "  follows " : "", tracks ? signal->tracks : "");
+}

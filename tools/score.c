@@ -1,0 +1,83 @@
+#include "tools/score.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { RESAMPLES = 2000 };
+
+static const size_t POLICY_SIZE = (size_t)4 << 30;  // address space
+
+void dpc_score_wilson(int successes, int count, double interval[2]) {
+  const double z = 1.959963984540054, n = count, p = successes / n;
+  const double scale = 1 / (1 + z * z / n);
+  const double middle = (p + z * z / (2 * n)) * scale;
+  const double half = z * scale * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+  interval[0] = successes == 0 ? 0 : middle - half;
+  interval[1] = successes == count ? 1 : middle + half;
+}
+
+static int compare(const void* a, const void* b) {
+  const double x = *(const double*)a, y = *(const double*)b;
+  return (x > y) - (x < y);
+}
+
+// The percentile bootstrap (Efron 1979): means of episodes drawn with replacement.
+static dpc_status bootstrap(const dpc_rollout_result* results, int count, uint32_t seed,
+                            double interval[2], dpc_error* error) {
+  const dpc_rng_key key = {.run = seed};
+  double* means = malloc(RESAMPLES * sizeof *means);
+  if (means == NULL) return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for the bootstrap");
+  for (uint32_t b = 0; b < RESAMPLES; ++b) {
+    double sum = 0;
+    for (uint32_t i = 0; i < (uint32_t)count; ++i) {
+      sum += results[dpc_rng_below(key, DPC_STREAM_BOOTSTRAP, b, 0, i, (uint32_t)count)].score;
+    }
+    means[b] = sum / count;
+  }
+  qsort(means, RESAMPLES, sizeof *means, compare);
+  interval[0] = means[RESAMPLES * 25 / 1000];
+  interval[1] = means[RESAMPLES * 975 / 1000 - 1];
+  free(means);
+  return DPC_OK;
+}
+
+dpc_status dpc_score_of(const dpc_rollout_result* results, int count, uint32_t seed, dpc_score* out,
+                        dpc_error* error) {
+  DPC_ASSERT(count >= 1);
+  dpc_score score = {.episodes = count};
+  int successes = 0;
+  for (int i = 0; i < count; ++i) {
+    score.mean += results[i].score / count;
+    successes += results[i].success;
+  }
+  score.success = (double)successes / count;
+  dpc_score_wilson(successes, count, score.success_ci95);
+  DPC_TRY(bootstrap(results, count, seed, score.mean_ci95, error));
+  *out = score;
+  return DPC_OK;
+}
+
+static dpc_status score_policy(const char* path, uint32_t first_seed, int count, int threads,
+                               dpc_arena* arena, dpc_score* out, dpc_error* error) {
+  dpc_policy* policy = NULL;
+  DPC_TRY(dpc_policy_load(path, arena, &policy, error));
+  const dpc_rollouts_def def = {.rollout = dpc_rollout_def_default(dpc_policy_info(policy)),
+                                .first_seed = first_seed,
+                                .count = count,
+                                .threads = threads};
+  dpc_rollout_result* results = calloc((size_t)count, sizeof *results);
+  if (results == NULL) return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %d results", count);
+  dpc_status status = dpc_rollouts_run(&def, policy, results, error);
+  if (status == DPC_OK) status = dpc_score_of(results, count, 0, out, error);
+  free(results);
+  return status;
+}
+
+dpc_status dpc_score_checkpoint(const char* path, uint32_t first_seed, int count, int threads,
+                                dpc_score* out, dpc_error* error) {
+  dpc_arena arena;
+  DPC_TRY(dpc_arena_map(&arena, POLICY_SIZE, error));
+  const dpc_status status = score_policy(path, first_seed, count, threads, &arena, out, error);
+  dpc_arena_unmap(&arena);
+  return status;
+}
