@@ -122,12 +122,12 @@ static bool parse_value(const dpc_field* field, const char* text, value* out) {
 }
 
 // With the fewest digits that read back to the same bits: 0.1 and not 0.10000000000000001.
-static int print_real(double value, char* text, size_t capacity) {
+static int print_real(double real, char* text, size_t capacity) {
   char digits[32];
   int length = 0;
   for (int precision = 15; precision <= 17; ++precision) {
-    length = snprintf(digits, sizeof digits, "%.*g", precision, value);
-    if (strtod(digits, NULL) == value) break;
+    length = snprintf(digits, sizeof digits, "%.*g", precision, real);
+    if (strtod(digits, NULL) == real) break;
   }
   return capacity > 0 ? snprintf(text, capacity, "%s", digits) : length;
 }

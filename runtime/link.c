@@ -272,8 +272,10 @@ static void take_bye(dpc_link* link, dpc_link_event* event, dpc_time now) {
   event->kind = DPC_LINK_BYE;
   event->reason = link->reason;
   event->time = now;
+  // the robot waits for this before it closes
+  send_bye(link, "bye");
+  dpc_socket_hang_up(&link->socket, dpc_seconds(0.2));
   link->state = STATE_CLOSED;
-  dpc_socket_close(&link->socket, (dpc_duration){0});
 }
 
 // A refusal may come alone; accepted without a Hello is no agreement.

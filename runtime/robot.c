@@ -136,13 +136,6 @@ static void send_bye(dpc_robot* robot, const char* reason) {
   (void)status;
 }
 
-void dpc_robot_close(dpc_robot* robot, const char* reason) {
-  if (robot == NULL) return;
-  if (dpc_robot_connected(robot)) send_bye(robot, reason);
-  robot->hello.session = 0;
-  dpc_socket_close(&robot->socket, dpc_seconds(0.2));
-}
-
 // --- who holds the robot --------------------------------------------------------------------------
 
 static bool from_peer(const dpc_robot* robot) {
@@ -327,4 +320,18 @@ void dpc_robot_poll(dpc_robot* robot, dpc_duration timeout, int wake_fd, dpc_rob
     const bool beat = dpc_robot_connected(robot) && DPC_HEARTBEAT_PERIOD.ns < left.ns;
     dpc_socket_wait(&robot->socket, beat ? DPC_HEARTBEAT_PERIOD : left, wake_fd, &event->woken);
   }
+}
+
+void dpc_robot_close(dpc_robot* robot, const char* reason) {
+  if (robot == NULL) return;
+  if (dpc_robot_connected(robot)) send_bye(robot, reason);
+  // a controller loses what it has not read when the connection closes, so wait for its answer
+  const dpc_time deadline = dpc_time_after(dpc_clock_now(), dpc_seconds(0.2));
+  while (dpc_robot_connected(robot) && dpc_clock_now().ns < deadline.ns) {
+    dpc_robot_event event;
+    dpc_robot_poll(robot, dpc_time_since(deadline, dpc_clock_now()), -1, &event);
+    if (event.kind == DPC_ROBOT_CONNECTED) break;
+  }
+  robot->hello.session = 0;
+  dpc_socket_close(&robot->socket, dpc_seconds(0.2));
 }

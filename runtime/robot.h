@@ -72,9 +72,10 @@ DPC_NODISCARD dpc_status dpc_robot_send_observation(dpc_robot* robot,
                                                     const dpc_observation* observation,
                                                     dpc_error* error);
 
-/// End the session, if there is one, and stop listening; Bye gets a fifth of a second to leave.
-/// What is left is dpc_robot_counts. NULL is allowed.
-/// Allocates: no. Blocks: up to 0.2 s. Thread: the robot's owner.
+/// End the session, if there is one, and stop listening. Waits a fifth of a second at most for the
+/// controller to answer Bye, and another for what is queued. What is left is dpc_robot_counts. NULL
+/// is allowed.
+/// Allocates: inside libzmq. Blocks: up to 0.4 s. Thread: the robot's owner.
 void dpc_robot_close(dpc_robot* robot, const char* reason);
 
 /// What has happened so far.

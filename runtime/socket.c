@@ -103,8 +103,10 @@ static int set_options(void* handle, const char* endpoint) {
   static const struct {
     int option, value;
   } options[] = {
-      {ZMQ_LINGER, 0},                // nothing outlives its socket
-      {ZMQ_IMMEDIATE, 1},             // nothing waits for a connection that is not there
+      {ZMQ_LINGER, 0},  // nothing outlives its socket
+      // nothing waits for a connection that is not there; the price is that what is unread when a
+      // connection closes is lost, so Bye is answered before it does
+      {ZMQ_IMMEDIATE, 1},
       {ZMQ_SNDHWM, 16},               //
       {ZMQ_RCVHWM, 16},               //
       {ZMQ_SNDTIMEO, 100},            // ms; a guard, all calls are non-blocking
@@ -165,8 +167,7 @@ dpc_status dpc_socket_bind(dpc_socket* socket, const char* endpoint, dpc_error* 
 }
 
 dpc_status dpc_socket_connect(dpc_socket* socket, const char* endpoint, dpc_error* error) {
-  if (socket->handle != NULL) zmq_close(socket->handle);
-  socket->handle = NULL;
+  dpc_socket_hang_up(socket, (dpc_duration){0});
   dpc_status status = open_socket(socket, ZMQ_DEALER, endpoint, error);
   if (status == DPC_OK && zmq_connect(socket->handle, endpoint) != 0) {
     status = zmq_failed(endpoint, error);
@@ -175,13 +176,17 @@ dpc_status dpc_socket_connect(dpc_socket* socket, const char* endpoint, dpc_erro
   return status;
 }
 
+void dpc_socket_hang_up(dpc_socket* socket, dpc_duration linger) {
+  if (socket->handle == NULL) return;
+  const int linger_ms = (int)(linger.ns / 1000000);
+  zmq_setsockopt(socket->handle, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+  zmq_close(socket->handle);
+  socket->handle = NULL;
+}
+
 void dpc_socket_close(dpc_socket* socket, dpc_duration linger) {
   if (socket->context == NULL) return;
-  if (socket->handle != NULL) {
-    const int linger_ms = (int)(linger.ns / 1000000);
-    zmq_setsockopt(socket->handle, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
-    zmq_close(socket->handle);
-  }
+  dpc_socket_hang_up(socket, linger);
   while (zmq_ctx_term(socket->context) != 0 && zmq_errno() == EINTR) continue;
   unlock_path(socket);
   *socket = (dpc_socket){.lock_fd = -1};

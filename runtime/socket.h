@@ -53,6 +53,11 @@ DPC_NODISCARD dpc_status dpc_socket_bind(dpc_socket* socket, const char* endpoin
 DPC_NODISCARD dpc_status dpc_socket_connect(dpc_socket* socket, const char* endpoint,
                                             dpc_error* error);
 
+/// Close the connection but keep what is needed to connect again; what is queued has `linger` to
+/// leave, in the background.
+/// Allocates: no. Blocks: no. Thread: the end's owner.
+void dpc_socket_hang_up(dpc_socket* socket, dpc_duration linger);
+
 /// Close, waiting at most `linger` for what is queued, and release the path's lock. A zeroed or
 /// closed socket is left alone.
 /// Allocates: no. Blocks: up to `linger`. Thread: the end's owner.

@@ -2,7 +2,7 @@
 /// checkpoint: for tests of what drives a policy, not of what it does.
 #pragma once
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "policy/policy.h"

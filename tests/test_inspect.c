@@ -10,7 +10,7 @@
 #include "proto/episode_log.h"
 #include "tools/json.h"
 
-enum { TEXT_SIZE = 4096, PATH_SIZE = 256, COMMAND_SIZE = 1024 };
+enum { TEXT_SIZE = 65536, PATH_SIZE = 256, COMMAND_SIZE = 1024 };
 
 static char base[] = "/tmp/dpc-test-inspect-XXXXXX";
 static char output[TEXT_SIZE];  // of the last command, both streams

@@ -161,11 +161,10 @@ static void test_robot_pace_goes_on_when_overdue(void** state) {
   (void)state;
   make_loop(DPC_PACE_ROBOT, dpc_seconds(0.005), 0, false);
   observe(1, 0, true);
-  assert_true(wait_for_command()->fresh);
-  for (int i = 0; i < 3; ++i) {
+  for (int repeated = 0; repeated < 3;) {
     const dpc_loop_command* command = wait_for_command();
-    assert_false(command->fresh);
     assert_int_equal(command->tick, 0);
+    repeated += !command->fresh;
   }
   observe(1, 5, false);
   dpc_loop_stop(loop);

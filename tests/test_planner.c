@@ -126,7 +126,7 @@ static void test_full_arena(void** state) {
   dpc_arena_init(&small, block, sizeof block);
   dpc_planner* planner = NULL;
   assert_fails(dpc_planner_create(policy, NULL, &small, &planner, &error), DPC_ERR_NO_MEMORY,
-               &error, "full");
+               &error, "does not fit");
   assert_null(planner);
   assert_int_equal(small.used, 0);
 }

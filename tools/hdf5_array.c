@@ -1,5 +1,6 @@
 #include "tools/hdf5_array.h"
 
+#include <hdf5.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,16 +56,18 @@ static bool is_number(hid_t dataset, bool* is_byte) {
 
 /// Fill in the shape. Returns what is wrong with the array, or NULL.
 static const char* measure(hid_t dataset, dpc_hdf5_shape* out) {
+  hsize_t dims[DPC_HDF5_RANK_MAX] = {0};
   const hid_t space = H5Dget_space(dataset);
   out->rank = H5Sget_simple_extent_ndims(space);
   const bool usable = out->rank >= 1 && out->rank <= DPC_HDF5_RANK_MAX &&
                       is_number(dataset, &out->is_byte) &&
-                      H5Sget_simple_extent_dims(space, out->dims, NULL) >= 0;
+                      H5Sget_simple_extent_dims(space, dims, NULL) >= 0;
   (void)H5Sclose(space);
   if (!usable) return "not an array of numbers with 1 to 8 dimensions";
   hsize_t size = 1;
   for (int d = 0; d < out->rank; d++) {
-    if (out->dims[d] > ELEMENT_MAX || (size *= out->dims[d]) > ELEMENT_MAX) return "too large";
+    if (dims[d] > ELEMENT_MAX || (size *= dims[d]) > ELEMENT_MAX) return "too large";
+    out->dims[d] = (int64_t)dims[d];
   }
   return NULL;
 }
@@ -95,13 +98,14 @@ dpc_status dpc_hdf5_shape_of(const dpc_hdf5_file* file, const char* where, dpc_h
 }
 
 dpc_status dpc_hdf5_read(const dpc_hdf5_file* file, const char* where, const dpc_hdf5_shape* shape,
-                         hid_t type, void* out, dpc_error* error) {
+                         dpc_hdf5_type type, void* out, dpc_error* error) {
+  const hid_t types[] = {H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE, H5T_NATIVE_UINT8};
   hid_t dataset = -1;
   dpc_hdf5_shape got = {0};
   DPC_TRY(open_array(file, where, &got, &dataset, error));
   bool same = got.rank == shape->rank;
   for (int d = 0; same && d < got.rank; d++) same = got.dims[d] == shape->dims[d];
-  const bool read = same && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0;
+  const bool read = same && H5Dread(dataset, types[type], H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0;
   (void)H5Dclose(dataset);
   if (read) return DPC_OK;
   return dpc_hdf5_fail(file, DPC_ERR_FORMAT, where,

@@ -1,8 +1,6 @@
-/// Arrays of numbers in an HDF5 file, read whole, and the names and attributes around them. With
-/// `import_hdf5`, the door to HDF5; failures are reported in our words, never in HDF5's.
+/// Arrays of numbers in an HDF5 file, read whole, and the names and attributes around them. The
+/// door to HDF5; failures are reported in our words, never in HDF5's.
 #pragma once
-
-#include <hdf5.h>
 
 #include "policy/base.h"
 
@@ -11,13 +9,13 @@ enum { DPC_HDF5_RANK_MAX = 8 };
 /// An opened file.
 typedef struct dpc_hdf5_file {
   char* path;
-  hid_t id;
+  int64_t id;  // HDF5's
 } dpc_hdf5_file;
 
 /// What an array looks like.
 typedef struct dpc_hdf5_shape {
   int rank;
-  hsize_t dims[DPC_HDF5_RANK_MAX];
+  int64_t dims[DPC_HDF5_RANK_MAX];
   bool is_byte;  // elements are of one byte
 } dpc_hdf5_shape;
 
@@ -44,10 +42,13 @@ dpc_status dpc_hdf5_fail(const dpc_hdf5_file* file, dpc_status status, const cha
 DPC_NODISCARD dpc_status dpc_hdf5_shape_of(const dpc_hdf5_file* file, const char* where,
                                            dpc_hdf5_shape* out, dpc_error* error);
 
-/// Read all of an array that has exactly this shape, converted to `type` (H5T_NATIVE_FLOAT, …).
+/// What an array is converted to when it is read.
+typedef enum dpc_hdf5_type { DPC_HDF5_FLOAT, DPC_HDF5_DOUBLE, DPC_HDF5_UINT8 } dpc_hdf5_type;
+
+/// Read all of an array that has exactly this shape, converted to `type`.
 /// Allocates: heap, inside HDF5. Blocks: on the disk. Thread: one at a time.
 DPC_NODISCARD dpc_status dpc_hdf5_read(const dpc_hdf5_file* file, const char* where,
-                                       const dpc_hdf5_shape* shape, hid_t type, void* out,
+                                       const dpc_hdf5_shape* shape, dpc_hdf5_type type, void* out,
                                        dpc_error* error);
 
 /// Number of members of the group at `where`, or -1 when there is no such group.

@@ -42,7 +42,7 @@ bool dpc_import_hdf5_detect(const char* path) {
 // --- the first demonstration says what there is -------------------------------------------------
 
 static bool is_picture(const hdf5_field* field) {
-  const hsize_t channels = field->shape.rank == 4 ? field->shape.dims[3] : 0;
+  const int64_t channels = field->shape.rank == 4 ? field->shape.dims[3] : 0;
   return field->shape.is_byte && (channels == 1 || channels == 3 || channels == 4);
 }
 
@@ -214,9 +214,9 @@ static void note_env_args(dpc_import_source* source) {
 // --- episodes -----------------------------------------------------------------------------------
 
 static dpc_status read_field(const hdf5_source* s, int demo, const hdf5_field* field, int length,
-                             hid_t type, void* out, dpc_error* error) {
+                             dpc_hdf5_type type, void* out, dpc_error* error) {
   dpc_hdf5_shape shape = field->shape;
-  shape.dims[0] = (hsize_t)length;
+  shape.dims[0] = length;
   path_in_file where;
   return dpc_hdf5_read(&s->file, demo_path(demo, field->path, where), &shape, type, out, error);
 }
@@ -243,8 +243,8 @@ static dpc_status read_optional(const hdf5_source* s, int demo, const char* name
                                 double* out, dpc_error* error) {
   path_in_file where;
   if (!dpc_hdf5_exists(&s->file, demo_path(demo, name, where))) return DPC_OK;
-  const dpc_hdf5_shape shape = {.rank = 1, .dims = {(hsize_t)length}};
-  return dpc_hdf5_read(&s->file, where, &shape, H5T_NATIVE_DOUBLE, out, error);
+  const dpc_hdf5_shape shape = {.rank = 1, .dims = {length}};
+  return dpc_hdf5_read(&s->file, where, &shape, DPC_HDF5_DOUBLE, out, error);
 }
 
 static dpc_status read_rewards(const hdf5_source* s, int demo, dpc_episode* out, dpc_error* error) {
@@ -264,7 +264,7 @@ static dpc_status read_signals(const hdf5_source* s, int demo, int obs_dim, dpc_
   dpc_status status = DPC_OK;
   for (int f = 0, offset = 0; status == DPC_OK && f < s->field_count; f++) {
     const size_t dim = (size_t)s->fields[f].dim;
-    status = read_field(s, demo, &s->fields[f], out->length, H5T_NATIVE_FLOAT, values, error);
+    status = read_field(s, demo, &s->fields[f], out->length, DPC_HDF5_FLOAT, values, error);
     for (int t = 0; status == DPC_OK && t < out->length; t++) {
       memcpy(out->obs + (size_t)t * (size_t)obs_dim + offset, values + (size_t)t * dim,
              dim * sizeof(*values));
@@ -279,12 +279,11 @@ static dpc_status read_pictures(const hdf5_source* s, int demo, dpc_episode* out
                                 dpc_error* error) {
   for (int i = 0; i < s->image_count; i++) {
     const hdf5_field* field = &s->images[i];
-    const hsize_t* dims = field->shape.dims;
+    const int64_t* dims = field->shape.dims;
     DPC_TRY(dpc_episode_images_alloc(&out->images[i], field->name, out->length, (int)dims[1],
                                      (int)dims[2], (int)dims[3], error));
     out->image_count = i + 1;
-    DPC_TRY(
-        read_field(s, demo, field, out->length, H5T_NATIVE_UINT8, out->images[i].pixels, error));
+    DPC_TRY(read_field(s, demo, field, out->length, DPC_HDF5_UINT8, out->images[i].pixels, error));
   }
   return DPC_OK;
 }
@@ -297,7 +296,7 @@ static dpc_status read_episode(dpc_import_source* source, int episode, dpc_episo
   int length = 0;
   DPC_TRY(read_length(s, demo, &length, error));
   DPC_TRY(dpc_episode_resize(out, length, obs_dim, s->actions.dim, error));
-  DPC_TRY(read_field(s, demo, &s->actions, length, H5T_NATIVE_FLOAT, out->action, error));
+  DPC_TRY(read_field(s, demo, &s->actions, length, DPC_HDF5_FLOAT, out->action, error));
   DPC_TRY(read_signals(s, demo, obs_dim, out, error));
   DPC_TRY(read_rewards(s, demo, out, error));
   return read_pictures(s, demo, out, error);

@@ -1,5 +1,4 @@
-/// robomimic's HDF5: /data/demo_N with actions, obs/<key>, rewards, dones and states. The door to
-/// HDF5.
+/// robomimic's HDF5: /data/demo_N with actions, obs/<key>, rewards, dones and states.
 #pragma once
 
 #include "tools/import_source.h"

@@ -1,5 +1,4 @@
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -58,18 +57,6 @@ static bool is_shown_elsewhere(const char* key) {
   return false;
 }
 
-/// A real number that is kept with all its digits, with as few as say the same.
-static const char* shortest(const char* text, char out[32]) {
-  char* end = NULL;
-  const double value = strtod(text, &end);
-  if (*text == '\0' || *end != '\0' || strpbrk(text, ".e") == NULL) return text;
-  for (int digits = 1; digits <= 17; digits++) {
-    (void)snprintf(out, 32, "%.*g", digits, value);
-    if (strtod(out, NULL) == value) break;
-  }
-  return out;
-}
-
 /// Print "section:" and its settings in aligned lines; sections come one after the other.
 static void print_metadata(const dpc_cli* cli, const dpc_safetensors* file) {
   char section[64] = "";
@@ -82,9 +69,7 @@ static void print_metadata(const dpc_cli* cli, const dpc_safetensors* file) {
       (void)snprintf(section, sizeof(section), "%.*s", (int)length, entry.key);
       dpc_cli_print(cli, "\n  %s\n", length == 0 ? "metadata" : section);
     }
-    char number[32];
-    dpc_cli_print(cli, "    %-24s %.200s\n", dot == NULL ? entry.key : dot + 1,
-                  shortest(entry.value, number));
+    dpc_cli_print(cli, "    %-24s %.200s\n", dot == NULL ? entry.key : dot + 1, entry.value);
   }
 }
 

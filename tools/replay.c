@@ -50,7 +50,7 @@ static bool find(const dpc_layout* layout, const char* name, int dim, int* offse
 static dpc_status find_state(const dpc_episode* episode, const char* path, state_columns* out,
                              dpc_error* error) {
   const dpc_layout* obs = &episode->interface.obs;
-  state_columns at;
+  state_columns at = {0};
   if (find(obs, "state", 5, &at.agent)) {
     at.block = at.agent + 2;
     at.angle = at.agent + 4;
@@ -87,20 +87,63 @@ static double block_distance(const dpc_push_state* a, const dpc_push_state* b) {
 
 // --- replaying -----------------------------------------------------------------------------------
 
-// Row t was observed before action t. The recorded state is where things were, so the angle is set
-// first: that leaves the position as it is given.
+// Numbers far outside of the table are data of something else, and more than the physics can stand.
+static bool in_reach(double value) {
+  return fabs(value) <= DPC_PUSH_TARGET_MAX;
+}
+
+static dpc_status check_reach(const dpc_episode* episode, const dpc_push_state* start,
+                              const char* path, dpc_error* error) {
+  if (!in_reach(start->agent_x) || !in_reach(start->agent_y) || !in_reach(start->block_x) ||
+      !in_reach(start->block_y) || !in_reach(start->block_angle)) {
+    return dpc_fail(
+        error, DPC_ERR_INVALID, "%s: step 0: agent at (%g, %g), block at (%g, %g), turned by %g",
+        path, start->agent_x, start->agent_y, start->block_x, start->block_y, start->block_angle);
+  }
+  for (int i = 0; i < episode->length * DPC_PUSH_ACTION_DIM; ++i) {
+    if (!in_reach((double)episode->action[i])) {
+      return dpc_fail(error, DPC_ERR_INVALID, "%s: step %d: an action of %g px", path,
+                      i / DPC_PUSH_ACTION_DIM, (double)episode->action[i]);
+    }
+  }
+  return DPC_OK;
+}
+
+static bool same_place(const dpc_push_state* a, const dpc_push_state* b) {
+  const double rounding = 1e-3;  // of floats up to 512, and room for another C library
+  return block_distance(a, b) < rounding && fabs(a->agent_x - b->agent_x) < rounding &&
+         fabs(a->agent_y - b->agent_y) < rounding &&
+         fabs(a->block_angle - b->block_angle) < rounding;
+}
+
+// Where the recorded state is what the episode's seed gives, it began with that: then an agent that
+// starts inside the block is pushed out in the same way as it was, which rounded numbers of where
+// things were after the first physics step do not tell. Anything else is placed as recorded: angle
+// first, which leaves the position as it is given.
+static void place_start(dpc_push_world* world, const dpc_push_state* recorded, uint64_t seed) {
+  if (seed <= UINT32_MAX) {
+    const dpc_push_state drawn = dpc_push_reset_state((uint32_t)seed);
+    dpc_push_world_place(world, &drawn, DPC_PLACE_LEGACY);
+    const dpc_push_state placed = dpc_push_world_state(world);
+    if (same_place(&placed, recorded)) return;
+  }
+  dpc_push_world_place(world, recorded, DPC_PLACE_ANGLE_FIRST);
+}
+
+// Row t was observed before action t; the last has no action.
 static dpc_status replay_episode(dpc_push_world* world, const dpc_episode* episode,
                                  const char* path, double* worst, dpc_error* error) {
   const int obs_dim = dpc_layout_dim(&episode->interface.obs);
-  const int rows = episode->length + (episode->last_obs != NULL ? 1 : 0);
-  state_columns at;
+  state_columns at = {0};
   DPC_TRY(find_state(episode, path, &at, error));
   const dpc_push_state start = read_state(episode->obs, &at);
-  dpc_push_world_place(world, &start, DPC_PLACE_ANGLE_FIRST);
+  DPC_TRY(check_reach(episode, &start, path, error));
+  place_start(world, &start, episode->seed);
   *worst = 0;
-  for (int t = 0; t < rows; ++t) {
+  for (int t = 0; t <= episode->length; ++t) {
     const float* row =
         t < episode->length ? episode->obs + (size_t)t * (size_t)obs_dim : episode->last_obs;
+    if (row == NULL) break;
     const dpc_push_state recorded = read_state(row, &at), here = dpc_push_world_state(world);
     *worst = fmax(*worst, block_distance(&recorded, &here));
     if (t == episode->length) break;

@@ -46,6 +46,12 @@ class PointRobot:
         self.position = [p + 0.5 * (t - p) for p, t in zip(self.position, target)]
 
 
+def fits(need, have):
+    """The same name and dim, and nothing else that differs where both say it."""
+    return (need.name, need.dim) == (have.name, have.dim) and all(
+        not a or not b or a == b for a, b in [(need.unit, have.unit), (need.tracks, have.tracks)])
+
+
 class Link:
     """The robot's end of the link: one controller at a time, known by its session."""
 
@@ -65,12 +71,14 @@ class Link:
             have.observation.add(name=name, dim=dim, unit=unit)
         for name, dim, unit, tracks in ACTION:
             have.action.add(name=name, dim=dim, unit=unit, tracks=tracks)
-        names = {s.name: (s.dim, s.unit) for s in have.observation}
-        wrong = [s.name for s in hello.observation if names.get(s.name) != (s.dim, s.unit)]
-        wrong += ["action"] if list(hello.action) != list(have.action) else []
-        wrong += ["period"] if hello.period_ns != have.period_ns else []
+        wrong = [f"observation '{need.name}'" for need in hello.observation
+                 if not any(fits(need, signal) for signal in have.observation)]
+        if len(hello.action) != len(have.action) or not all(map(fits, hello.action, have.action)):
+            wrong.append("action")
+        if hello.period_ns != have.period_ns:
+            wrong.append("period")
         busy = self.session != 0 and peer != self.peer
-        reason = "another controller holds the robot" if busy else " ".join(wrong)
+        reason = "another controller holds the robot" if busy else ", ".join(wrong)
         self.send(peer, hello=have)
         self.send(peer, hello_ack=dpc_pb2.HelloAck(session=hello.session, accepted=not reason,
                                                    reason=reason[:255], busy=busy))
@@ -85,7 +93,7 @@ class Link:
             self.spoken = now
             beat = dpc_pb2.Heartbeat(session=self.session, time_ns=time.monotonic_ns())
             self.send(self.peer, heartbeat=beat)
-        if not self.socket.poll(min(timeout, HEARTBEAT) * 1000):
+        if not self.socket.poll(max(0, min(timeout, HEARTBEAT)) * 1000):
             if self.session and time.monotonic() - self.heard > DEAD_AFTER:
                 self.session = 0  # dead: the robot must stop by itself
             return None
@@ -141,6 +149,9 @@ def main():
         session = link.session
         done += run_episode(link, robot, episode, seed=done)
     link.send(link.peer, bye=dpc_pb2.Bye(session=link.session, reason="all episodes done"))
+    end = time.monotonic() + 0.2  # the controller answers; closing before that could lose our Bye
+    while link.session and time.monotonic() < end:
+        link.receive(end - time.monotonic())
     link.socket.close()
     zmq.Context.instance().term()
 

@@ -22,8 +22,8 @@ from torch import nn
 NETWORKS = {
     "one_level": dict(input_dim=3, global_cond_dim=5, down_dims=[8], kernel_size=3, n_groups=4,
                       diffusion_step_embed_dim=6, horizon=7, batch=4),
-    "two_levels": dict(input_dim=2, global_cond_dim=6, down_dims=[8, 16], kernel_size=5, n_groups=4,
-                       diffusion_step_embed_dim=8, horizon=8, batch=3),
+    "small": dict(input_dim=2, global_cond_dim=6, down_dims=[8, 16], kernel_size=5, n_groups=4,
+                  diffusion_step_embed_dim=8, horizon=8, batch=3),
     "three_levels": dict(input_dim=5, global_cond_dim=0, down_dims=[4, 8, 8], kernel_size=3, n_groups=4,
                          diffusion_step_embed_dim=4, horizon=12, batch=2),
 }

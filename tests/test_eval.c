@@ -1,0 +1,290 @@
+// dpc-eval and dpc-replay, as people run them: an evaluation is repeatable, what it records replays
+// exactly, and the public demonstrations replay through the push world.
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/episode_log.h"
+#include "sim/push_block.h"
+#include "tests/small_policy.h"
+#include "tests/test.h"
+#include "tools/json.h"
+
+enum { TEXT_SIZE = 1 << 16, COMMAND_SIZE = 2048 };
+
+#define PUSHT DPC_SHARED_DIR "/data/pusht/pusht_cchi_v7_replay.zarr"
+
+static char base[] = "/tmp/dpc-test-eval-XXXXXX";
+static char output[TEXT_SIZE];  // of the last command
+static dpc_error error;
+
+/// Run a shell command in the test's folder; returns its exit code.
+static int shell(const char* format, ...) DPC_PRINTF(1, 2);
+static int shell(const char* format, ...) {
+  char command[COMMAND_SIZE], whole[COMMAND_SIZE + 128];
+  va_list list;
+  va_start(list, format);
+  (void)vsnprintf(command, sizeof command, format, list);  // NOLINT: the list was started
+  va_end(list);
+  (void)snprintf(whole, sizeof whole, "cd %s && PATH=%s:$PATH && { %s; }", base, DPC_BINARY_DIR,
+                 command);
+  FILE* pipe = popen(whole, "r");  // NOLINT(cert-env33-c): commands of our own
+  assert_non_null(pipe);
+  const size_t size = fread(output, 1, sizeof output - 1, pipe);
+  output[size] = '\0';
+  const int status = pclose(pipe);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// The last command's standard output, which must be JSON and nothing else.
+static dpc_json* parse_output(void) {
+  dpc_json* json = NULL;
+  assert_ok(dpc_json_parse(output, strlen(output), "output", &json, &error), &error);
+  return json;
+}
+
+static double real_of(const dpc_json* object, const char* key) {
+  double value = NAN;
+  if (!dpc_json_as_real(dpc_json_get(object, key), &value)) fail_msg("no number '%s'", key);
+  return value;
+}
+
+static dpc_json* eval_json(const char* options) {
+  const int code = shell("dpc-eval -q --policy p.safetensors --seeds 5:9 %s --json -", options);
+  if (code != 0) fail_msg("eval %s: exit code %d", options, code);
+  return parse_output();
+}
+
+static int set_up(void** state) {
+  (void)state;
+  char path[64];
+  dpc_arena arena;
+  if (mkdtemp(base) == NULL) return -1;
+  (void)snprintf(path, sizeof path, "%s/p.safetensors", base);
+  assert_ok(dpc_arena_map(&arena, (size_t)1 << 28, &error), &error);
+  assert_ok(small_policy_save(path, &arena, &error), &error);
+  dpc_arena_unmap(&arena);
+  return 0;
+}
+
+static int tear_down(void** state) {
+  (void)state;
+  char command[64];
+  (void)snprintf(command, sizeof command, "rm -rf %s", base);
+  return system(command);  // NOLINT(cert-env33-c): a folder of our own
+}
+
+// --- eval ------------------------------------------------------------------------------------------
+
+static void test_report_is_complete(void** state) {
+  (void)state;
+  dpc_json* json = eval_json("");
+  const dpc_json* rows = dpc_json_get(json, "per_seed");
+  double sum = 0;
+  assert_true(real_of(json, "episodes") == 4);
+  assert_int_equal(dpc_json_count(rows), 4);
+  for (int i = 0; i < 4; ++i) {
+    int64_t seed = 0, success = -1;
+    double score = NAN;
+    const dpc_json* row = dpc_json_at(rows, i);
+    assert_true(dpc_json_as_int(dpc_json_at(row, 0), &seed) && seed == 5 + i);
+    assert_true(dpc_json_as_real(dpc_json_at(row, 1), &score) && score >= 0 && score <= 1);
+    assert_true(dpc_json_as_int(dpc_json_at(row, 2), &success) && (success == 0 || success == 1));
+    sum += score;
+  }
+  assert_near(real_of(json, "score_mean"), sum / 4, 1e-12);
+  static const char* const intervals[] = {"score_ci95", "success_ci95"};
+  static const char* const middles[] = {"score_mean", "success_rate"};
+  for (int i = 0; i < 2; ++i) {
+    const dpc_json* interval = dpc_json_get(json, intervals[i]);
+    double low = NAN, high = NAN;
+    assert_true(dpc_json_as_real(dpc_json_at(interval, 0), &low));
+    assert_true(dpc_json_as_real(dpc_json_at(interval, 1), &high));
+    assert_true(low <= real_of(json, middles[i]) && real_of(json, middles[i]) <= high);
+  }
+  dpc_json_free(json);
+}
+
+// The scores as text, for comparing.
+static char* scores(const char* options) {
+  dpc_json* json = eval_json(options);
+  char* text = dpc_json_print(dpc_json_get(json, "per_seed"), true);
+  dpc_json_free(json);
+  return text;
+}
+
+static void test_what_changes_the_scores(void** state) {
+  (void)state;
+  static const struct {
+    const char* options;
+    bool same;
+  } cases[] = {{"--threads 1", true},     {"--threads 3", true},
+               {"--sampler ddim", true},  {"--steps 10", true},
+               {"--grid leading", true},  {"--eta 0", true},
+               {"--delay 0", true},       {"--n-actions 8", true},
+               {"--seed 0", true},        {"--steps 3 --grid trailing", false},
+               {"--sampler ddpm", false}, {"--eta 1", false},
+               {"--delay 4", false},      {"--n-actions 4", false},
+               {"--seed 1", false}};
+  char* reference = scores("");
+  for (int i = 0; i < DPC_COUNT(cases); ++i) {
+    char* got = scores(cases[i].options);
+    if ((strcmp(got, reference) == 0) != cases[i].same) {
+      fail_msg("%s: %s, by default %s", cases[i].options, got, reference);
+    }
+    free(got);
+  }
+  free(reference);
+}
+
+static void test_bad_use_is_refused(void** state) {
+  (void)state;
+  static const struct {
+    const char* arguments;
+    int code;
+    const char* words;
+  } cases[] = {
+      {"", 2, "--policy"},
+      {"--policy p.safetensors", 2, "--seeds"},
+      {"--policy p.safetensors --seeds 5:5", 2, "--seeds"},
+      {"--policy p.safetensors --seeds 5:6 more", 2, "more"},
+      {"--policy p.safetensors --seeds 5:6 --steps 0", 2, "--steps"},
+      {"--policy p.safetensors --seeds 5:6 --steps 101", 2, "steps"},
+      {"--policy p.safetensors --seeds 5:6 --sampler euler", 2, "euler"},
+      {"--policy p.safetensors --seeds 5:6 --eta nan", 2, "--eta"},
+      {"--policy p.safetensors --seeds 5:6 --delay 9", 2, "controller.delay"},
+      {"--policy p.safetensors --seeds 5:6 --n-actions 16", 2, "controller.n_actions"},
+      {"--policy p.safetensors --seeds 5:6 --record-successes", 2, "--record"},
+      {"--policy absent.safetensors --seeds 5:6", 1, "absent.safetensors"},
+      {"--policy p.safetensors --seeds 5:6 --picture absent/x.png", 1, "absent/x.png"},
+      {"--policy p.safetensors --seeds 5:6 --record absent/log", 1, "absent/log"},
+  };
+  for (int i = 0; i < DPC_COUNT(cases); ++i) {
+    const int code = shell("dpc-eval -q %s 2>&1", cases[i].arguments);
+    if (code != cases[i].code || strstr(output, cases[i].words) == NULL) {
+      fail_msg("eval %s: exit code %d: %s", cases[i].arguments, code, output);
+    }
+  }
+}
+
+// A failure that comes after the first episodes leaves no report and no half file.
+static void test_full_disk_is_a_failure(void** state) {
+  (void)state;
+  assert_int_equal(shell("dpc-eval -q --policy p.safetensors --seeds 5:6 >/dev/full 2>&1"), 1);
+  assert_int_equal(shell("ls | grep -c part"), 1);
+}
+
+// --- replay ----------------------------------------------------------------------------------------
+
+// The report for a log; exit code 0 or 1.
+static dpc_json* replay(const char* path, int want_code) {
+  assert_int_equal(shell("dpc-replay -q --world %s --json - 2>/dev/null", path), want_code);
+  return parse_output();
+}
+
+static void test_recordings_replay_to_the_last_bit(void** state) {
+  (void)state;
+  assert_int_equal(shell("dpc-eval -q --policy p.safetensors --seeds 5:9 --record own "
+                         "--picture own.png"),
+                   0);
+  assert_int_equal(shell("head -c 8 own.png | grep -q PNG"), 0);
+  dpc_json* json = replay("own", 0);
+  assert_true(real_of(json, "episodes") == 4);
+  assert_true(real_of(json, "within_0_1px") == 4 && real_of(json, "within_1px") == 4);
+  for (int i = 0; i < 4; ++i) {
+    double worst = NAN;
+    assert_true(dpc_json_as_real(dpc_json_at(dpc_json_get(json, "max_block_error_px"), i), &worst));
+    assert_true(worst <= 3.1e-5);  // the recording's float, up to 512 px and in two directions
+  }
+  dpc_json_free(json);
+  // again into the same folder: nothing is written over
+  assert_int_equal(shell("dpc-eval -q --policy p.safetensors --seeds 5:9 --record own 2>&1"), 1);
+  assert_non_null(strstr(output, "own"));
+}
+
+// A random policy does not succeed.
+static void test_only_successes(void** state) {
+  (void)state;
+  assert_int_equal(shell("dpc-eval -q --policy p.safetensors --seeds 5:9 --record none "
+                         "--record-successes"),
+                   0);
+  assert_non_null(strstr(output, "0 episodes recorded"));
+  assert_int_equal(shell("ls none/*.mcap 2>/dev/null"), 2);
+}
+
+static void test_bad_logs_are_refused(void** state) {
+  (void)state;
+  assert_int_equal(shell("dpc-replay 2>&1"), 2);
+  assert_int_equal(shell("dpc-replay --world absent 2>&1"), 1);
+  assert_non_null(strstr(output, "absent"));
+  assert_int_equal(shell("dpc-eval -q --policy p.safetensors --seeds 5 --record cut && "
+                         "truncate -s -100 cut/*.mcap && dpc-replay -q --world cut 2>&1"),
+                   1);
+  assert_non_null(strstr(output, "cut/episode_000000.mcap"));
+}
+
+// --- the public demonstrations ---------------------------------------------------------------------
+
+// Where the nine keypoints were recorded is where the block's state says they are.
+static double worst_keypoint(const dpc_episode* e) {
+  int keypoint = 0, at = 0;
+  const int dim = dpc_layout_dim(&e->interface.obs);
+  assert_non_null(dpc_layout_find(&e->interface.obs, "keypoint", &keypoint));
+  assert_non_null(dpc_layout_find(&e->interface.obs, "state", &at));
+  double worst = 0;
+  for (int t = 0; t < e->length; ++t) {
+    const float* row = e->obs + (size_t)t * (size_t)dim;
+    const dpc_push_state s = {(double)row[at], (double)row[at + 1], (double)row[at + 2],
+                              (double)row[at + 3], (double)row[at + 4]};
+    for (int k = 0; k < DPC_PUSH_KEYPOINTS; ++k) {
+      double point[2];
+      dpc_push_block_point(&s, dpc_push_keypoints[k][0], dpc_push_keypoints[k][1], point);
+      worst = fmax(worst, fabs(point[0] - (double)row[keypoint + 2 * k]));
+      worst = fmax(worst, fabs(point[1] - (double)row[keypoint + 2 * k + 1]));
+    }
+  }
+  return worst;
+}
+
+static void test_human_demonstrations_replay(void** state) {
+  (void)state;
+  if (access(PUSHT, R_OK) != 0) {
+    print_message("skipped: no %s\n", PUSHT);
+    skip();
+  }
+  assert_int_equal(shell("dpc-import -q '%s' pusht", PUSHT), 0);
+  dpc_json* json = replay("pusht", 0);
+  assert_true(real_of(json, "episodes") == 186);
+  assert_true(real_of(json, "within_0_1px") >= 185 && real_of(json, "within_1px") == 186);
+  dpc_json_free(json);
+
+  char path[64];
+  dpc_episode_log* log = NULL;
+  (void)snprintf(path, sizeof path, "%s/pusht", base);
+  assert_ok(dpc_episode_log_open(path, &log, &error), &error);
+  double worst = 0;
+  for (int i = 0; i < dpc_episode_log_count(log); ++i) {
+    dpc_episode episode = {0};
+    assert_ok(dpc_episode_read(log, i, &episode, &error), &error);
+    worst = fmax(worst, worst_keypoint(&episode));
+    dpc_episode_free(&episode);
+  }
+  dpc_episode_log_close(log);
+  print_message("keypoints of 186 demonstrations: at most %.2g px apart\n", worst);
+  assert_true(worst < 2e-3);  // their body coordinates are known to three decimals
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_report_is_complete),
+      cmocka_unit_test(test_what_changes_the_scores),
+      cmocka_unit_test(test_bad_use_is_refused),
+      cmocka_unit_test(test_full_disk_is_a_failure),
+      cmocka_unit_test(test_recordings_replay_to_the_last_bit),
+      cmocka_unit_test(test_only_successes),
+      cmocka_unit_test(test_bad_logs_are_refused),
+      cmocka_unit_test(test_human_demonstrations_replay),
+  };
+  return cmocka_run_group_tests_name("eval", tests, set_up, tear_down);
+}
