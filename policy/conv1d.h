@@ -1,8 +1,9 @@
-/// One-dimensional convolutions and linear layers over time-major activations, as large matrix
-/// products: each direction is one copy of windows (im2col) and one product over batch x time.
+/// One-dimensional convolutions and linear layers as matrix products.
 ///
-/// Activations are [batch][time][channel]. Weights are kept [out][kernel][in], transposed ones
-/// [kernel][out][in], so that a window of the input is one contiguous row.
+/// Activations are [time][batch][channel]: a tap of a convolution then reads one contiguous block of
+/// rows, all samples and times at once, and is one product with its weights. Nothing is copied into
+/// windows, and what a tap would read from the padding is not computed. Weights are kept
+/// [out][kernel][in], transposed ones [kernel][out][in].
 #pragma once
 
 #include "policy/base.h"
@@ -19,21 +20,17 @@ typedef struct dpc_conv1d {
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_conv1d_time(const dpc_conv1d* conv, int time);
 
-/// Floats of `columns` that forward and backward need for this batch; 0 when they need none.
-/// Allocates: no. Blocks: no. Thread: any.
-size_t dpc_conv1d_columns(const dpc_conv1d* conv, int batch, int time);
-
-/// out [batch][time'][out] = conv(in [batch][time][in]) + bias [out].
+/// out [time'][batch][out] = conv(in [time][batch][in]) + bias [out].
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv1d_forward(const dpc_conv1d* conv, int batch, int time, const float* in,
-                        const float* weight, const float* bias, float* columns, float* out);
+                        const float* weight, const float* bias, float* out);
 
 /// From grad_out, shaped like `out`: adds into grad_weight and grad_bias; writes grad_in, shaped
 /// like `in`, when it is not NULL.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv1d_backward(const dpc_conv1d* conv, int batch, int time, const float* in,
-                         const float* weight, const float* grad_out, float* columns,
-                         float* grad_weight, float* grad_bias, float* grad_in);
+                         const float* weight, const float* grad_out, float* grad_weight,
+                         float* grad_bias, float* grad_in);
 
 /// out [rows x n] = in [rows x m] weight' [n x m] + bias [n].
 /// Allocates: no. Blocks: no. Thread: any.

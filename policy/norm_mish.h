@@ -15,7 +15,7 @@ typedef struct dpc_norm_mish {
   int channels, groups;  // channels divisible by groups
 } dpc_norm_mish;
 
-/// out [batch][time][channels] from x of the same shape.
+/// out [time][batch][channels] from x of the same shape.
 /// film   [batch][2 * channels], scale then shift of each sample; NULL for none
 /// stats  out, [batch][2 * groups], mean then 1 / deviation of each group, for the way back
 /// Allocates: no. Blocks: no. Thread: any.

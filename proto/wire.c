@@ -15,7 +15,7 @@ typedef struct scratch_memory {
 
 static void* scratch_alloc(void* context, size_t size) {
   scratch_memory* memory = context;
-  char* block = size > DPC_MESSAGE_MAX * 32
+  char* block = size > (size_t)DPC_MESSAGE_MAX * 32
                     ? NULL
                     : (char*)dpc_arena_take(memory->arena, DPC_ARENA_ALIGN + size);
   if (block == NULL) {

@@ -21,7 +21,7 @@ static dpc_status take_text(const char* what, const char* text, char* out, size_
 
 // protobuf-c never writes through the pointers of a message that it packs.
 static char* borrowed(const char* text) {
-  return (char*)(uintptr_t)text;
+  return (char*)text;
 }
 
 static void pack_layout(const dpc_layout* layout, Dpc__Signal* signals, Dpc__Signal** list) {
@@ -130,7 +130,7 @@ static void pack_observation(const dpc_message* message, dpc_wire_packing* out) 
   packed->tick = observation->tick;
   packed->sample_time_ns = observation->sample_time_ns;
   packed->n_values = (size_t)observation->value_count;
-  packed->values = (float*)(uintptr_t)observation->values;
+  packed->values = (float*)observation->values;
   packed->reward = observation->reward;
   packed->done = observation->done;
 }
@@ -163,7 +163,7 @@ static void pack_command(const dpc_message* message, dpc_wire_packing* out) {
   out->command.episode = command->episode;
   out->command.tick = command->tick;
   out->command.n_values = (size_t)command->value_count;
-  out->command.values = (float*)(uintptr_t)command->values;
+  out->command.values = (float*)command->values;
   out->command.lease_ns = command->lease_ns;
 }
 

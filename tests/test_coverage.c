@@ -48,12 +48,13 @@ static void known_areas(void** state) {
   assert_near(coverage_at(500, 0, 0), 0, 0);
   assert_near(coverage_at(0, -121, 0), 0, 0);
   // shifted along the bar by d: the bar loses 30 d, the stem 90 d
-  for (double d = 0; d <= 15; d += 0.5) {
+  for (int i = 0; i <= 30; ++i) {
+    const double d = 0.5 * i;
     assert_near(coverage_at(d, 0, 0), (T_AREA - 120 * d) / T_AREA, ROUNDING);
     assert_near(coverage_at(-d, 0, 0), (T_AREA - 120 * d) / T_AREA, ROUNDING);
   }
   // shifted along the stem by d: the bar loses 120 d and the stem's end does not change that
-  for (double d = 0; d <= 30; d += 1) {
+  for (int d = 0; d <= 30; ++d) {
     assert_near(coverage_at(0, d, 0), (T_AREA - 120 * d) / T_AREA, ROUNDING);
   }
   // bar on bar the other way round, stems apart

@@ -10,7 +10,7 @@
 
 enum { MAX = 1 << 14 };
 
-static float in[MAX], weight[MAX], bias[MAX], out[MAX], columns[MAX], film[MAX], stats[MAX];
+static float in[MAX], weight[MAX], bias[MAX], out[MAX], film[MAX], stats[MAX];
 static float grad_out[MAX], grad_in[MAX], grad_weight[MAX], grad_bias[MAX], grad_film[MAX];
 static double plain[MAX];
 
@@ -48,7 +48,7 @@ static void test_mish(void** state) {
 // --- convolution ---------------------------------------------------------------------------------
 
 // One output value, from the definition.
-static double plain_conv(const dpc_conv1d* c, int time, const double* x, const double* w,
+static double plain_conv(const dpc_conv1d* c, int batch, int time, const double* x, const double* w,
                          const double* b, int sample, int t, int channel) {
   double sum = b[channel];
   for (int tap = 0; tap < c->kernel; ++tap) {
@@ -62,7 +62,7 @@ static double plain_conv(const dpc_conv1d* c, int time, const double* x, const d
       if (at < 0 || at >= time) continue;
       const int kept = c->transposed ? (tap * c->out + channel) * c->in + i
                                      : (channel * c->kernel + tap) * c->in + i;
-      sum += w[kept] * x[(sample * time + at) * c->in + i];
+      sum += w[kept] * x[(at * batch + sample) * c->in + i];
     }
   }
   return sum;
@@ -76,8 +76,8 @@ static double plain_sum(const dpc_conv1d* c, int batch, int time, const double* 
   for (int s = 0; s < batch; ++s) {
     for (int t = 0; t < after; ++t) {
       for (int o = 0; o < c->out; ++o) {
-        const double value = plain_conv(c, time, x, w, b, s, t, o);
-        const int at = (s * after + t) * c->out + o;
+        const double value = plain_conv(c, batch, time, x, w, b, s, t, o);
+        const int at = (t * batch + s) * c->out + o;
         plain[at] = value;
         sum += (double)grad_out[at] * value;
       }
@@ -110,7 +110,6 @@ static void check_conv(const dpc_conv1d* c, int batch, int time) {
   static double x[MAX], w[MAX], b[MAX];
   const int after = dpc_conv1d_time(c, time), weights = c->in * c->out * c->kernel;
   const int ins = batch * time * c->in, outs = batch * after * c->out;
-  assert_true(dpc_conv1d_columns(c, batch, time) <= MAX);
   fill(in, ins, 1);
   fill(weight, weights, 2);
   fill(bias, c->out, 3);
@@ -120,15 +119,14 @@ static void check_conv(const dpc_conv1d* c, int batch, int time) {
   widen(bias, c->out, b);
 
   for (int i = 0; i < outs; ++i) out[i] = 999;
-  dpc_conv1d_forward(c, batch, time, in, weight, bias, columns, out);
+  dpc_conv1d_forward(c, batch, time, in, weight, bias, out);
   plain_sum(c, batch, time, x, w, b);
   for (int i = 0; i < outs; ++i) assert_near(out[i], plain[i], 1e-4);
 
   for (int i = 0; i < ins; ++i) grad_in[i] = 999;
   memset(grad_weight, 0, sizeof grad_weight);
   memset(grad_bias, 0, sizeof grad_bias);
-  dpc_conv1d_backward(c, batch, time, in, weight, grad_out, columns, grad_weight, grad_bias,
-                      grad_in);
+  dpc_conv1d_backward(c, batch, time, in, weight, grad_out, grad_weight, grad_bias, grad_in);
   check_derivatives(c, batch, time, x, w, b, x, ins, grad_in);
   check_derivatives(c, batch, time, x, w, b, w, weights, grad_weight);
   check_derivatives(c, batch, time, x, w, b, b, c->out, grad_bias);
@@ -172,13 +170,13 @@ static double plain_norm_sum(const norm_arguments* a, double* values) {
       const int first = c / width * width;
       for (int t = 0; t < TIME; ++t) {
         for (int k = 0; k < width; ++k) {
-          const double value = a->x[(b * TIME + t) * CHANNELS + first + k];
+          const double value = a->x[(t * BATCH + b) * CHANNELS + first + k];
           mean += value / (TIME * width);
           square += value * value / (TIME * width);
         }
       }
       for (int t = 0; t < TIME; ++t) {
-        const int at = (b * TIME + t) * CHANNELS + c;
+        const int at = (t * BATCH + b) * CHANNELS + c;
         const double y = (a->x[at] - mean) / sqrt(square - mean * mean + 1e-5);
         double z = plain_mish(y * a->gamma[c] + a->beta[c]);
         const double* f = a->film + b * 2 * CHANNELS;

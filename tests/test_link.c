@@ -858,18 +858,18 @@ static void test_endpoints_that_other_machines_reach_need_insecure(void** state)
   dpc_link_def def = dpc_link_def_default();
   assert_ok(dpc_link_def_check(&def, &error), &error);
   for (int i = 0; i < DPC_COUNT(good); ++i) {
-    strcpy(def.endpoint, good[i]);
+    snprintf(def.endpoint, sizeof def.endpoint, "%s", good[i]);
     assert_ok(dpc_link_def_check(&def, &error), &error);
   }
   for (int i = 0; i < DPC_COUNT(open); ++i) {
-    strcpy(def.endpoint, open[i]);
+    snprintf(def.endpoint, sizeof def.endpoint, "%s", open[i]);
     def.insecure = false;
     assert_fails(dpc_link_def_check(&def, &error), DPC_ERR_CONFIG, &error, open[i]);
     def.insecure = true;
     assert_ok(dpc_link_def_check(&def, &error), &error);
   }
   for (int i = 0; i < DPC_COUNT(bad); ++i) {
-    strcpy(def.endpoint, bad[i]);
+    snprintf(def.endpoint, sizeof def.endpoint, "%s", bad[i]);
     assert_fails(dpc_link_def_check(&def, &error), DPC_ERR_CONFIG, &error, "link.endpoint");
   }
 }

@@ -164,7 +164,7 @@ static void test_robot_pace_goes_on_when_overdue(void** state) {
   for (int repeated = 0; repeated < 3;) {
     const dpc_loop_command* command = wait_for_command();
     assert_int_equal(command->tick, 0);
-    repeated += !command->fresh;
+    if (!command->fresh) ++repeated;
   }
   observe(1, 5, false);
   dpc_loop_stop(loop);

@@ -56,34 +56,53 @@ static void equals_the_benchmark(void** state) {
   assert_int_equal(rows, 60);
 }
 
-static void stays_in_range_and_uses_all_of_it(void** state) {
-  (void)state;
-  dpc_push_state low = dpc_push_reset_state(0), high = low;
-  double sum = 0, squares = 0;
-  enum { SEEDS = 4000 };
-  for (uint32_t i = 0; i < SEEDS; ++i) {
+static void check_range(int (*get)(const dpc_push_state*), int first, int end) {
+  int low = end, high = first - 1;
+  for (uint32_t i = 0; i < 4000; ++i) {
     const dpc_push_state s = dpc_push_reset_state(i * 2654435761U);
-    low.agent_x = fmin(low.agent_x, s.agent_x);
-    high.agent_x = fmax(high.agent_x, s.agent_x);
-    low.agent_y = fmin(low.agent_y, s.agent_y);
-    high.agent_y = fmax(high.agent_y, s.agent_y);
-    low.block_x = fmin(low.block_x, s.block_x);
-    high.block_x = fmax(high.block_x, s.block_x);
-    low.block_y = fmin(low.block_y, s.block_y);
-    high.block_y = fmax(high.block_y, s.block_y);
-    const double normal = (s.block_angle + M_PI) / (2 * M_PI);
+    const int value = get(&s);
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  // 4000 draws miss a given value of 400 with probability 5e-5
+  assert_int_equal(low, first);
+  assert_int_equal(high, end - 1);
+}
+
+static int agent_x(const dpc_push_state* s) {
+  return (int)s->agent_x;
+}
+
+static int agent_y(const dpc_push_state* s) {
+  return (int)s->agent_y;
+}
+
+static int block_x(const dpc_push_state* s) {
+  return (int)s->block_x;
+}
+
+static int block_y(const dpc_push_state* s) {
+  return (int)s->block_y;
+}
+
+static void places_use_all_of_their_range(void** state) {
+  (void)state;
+  check_range(agent_x, 50, 450);
+  check_range(agent_y, 50, 450);
+  check_range(block_x, 100, 400);
+  check_range(block_y, 100, 400);
+}
+
+static void angles_are_normal(void** state) {
+  (void)state;
+  enum { SEEDS = 4000 };
+  double sum = 0, squares = 0;
+  for (uint32_t i = 0; i < SEEDS; ++i) {
+    const double angle = dpc_push_reset_state(i * 2654435761U).block_angle;
+    const double normal = (angle + M_PI) / (2 * M_PI);
     sum += normal;
     squares += normal * normal;
   }
-  // 4000 draws miss a given value of 400 with probability 5e-5
-  assert_near(low.agent_x, 50, 0);
-  assert_near(low.agent_y, 50, 0);
-  assert_near(low.block_x, 100, 0);
-  assert_near(low.block_y, 100, 0);
-  assert_near(high.agent_x, 449, 0);
-  assert_near(high.agent_y, 449, 0);
-  assert_near(high.block_x, 399, 0);
-  assert_near(high.block_y, 399, 0);
   // four standard errors
   assert_near(sum / SEEDS, 0, 4 / sqrt(SEEDS));
   assert_near(squares / SEEDS, 1, 4 * sqrt(2.0 / SEEDS));
@@ -93,7 +112,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(equals_numpy),
       cmocka_unit_test(equals_the_benchmark),
-      cmocka_unit_test(stays_in_range_and_uses_all_of_it),
+      cmocka_unit_test(places_use_all_of_their_range),
+      cmocka_unit_test(angles_are_normal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

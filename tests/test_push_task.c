@@ -52,7 +52,8 @@ static void observes_what_is_there(void** state) {
     // back into the block's own frame; floats up to 600 are 6e-5 apart
     const double c = cos(s.block_angle), sn = sin(s.block_angle);
     for (int i = 0; i < DPC_PUSH_KEYPOINTS; ++i) {
-      const double dx = (double)obs[2 * i] - s.block_x, dy = (double)obs[2 * i + 1] - s.block_y;
+      const float* point = &obs[(ptrdiff_t)2 * i];
+      const double dx = (double)point[0] - s.block_x, dy = (double)point[1] - s.block_y;
       assert_near(c * dx + sn * dy, dpc_push_keypoints[i][0], 1e-4);
       assert_near(-sn * dx + c * dy, dpc_push_keypoints[i][1], 1e-4);
     }
@@ -143,8 +144,8 @@ static dpc_push_progress step_beside_goal(double shift) {
 static void succeeds_above_the_limit(void** state) {
   (void)state;
   // shifted by d diagonally, about 1 - 210 d / sqrt(2) / 6300 remains
-  for (double shift = 0; shift < 6; shift += 0.05) {
-    const dpc_push_progress p = step_beside_goal(shift);
+  for (int i = 0; i < 120; ++i) {
+    const dpc_push_progress p = step_beside_goal(0.05 * i);
     assert_true(p.success == (p.coverage > 0.95));
     assert_true(p.done == p.success);
     assert_true((p.score == 1) == (p.coverage >= 0.95));

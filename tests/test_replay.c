@@ -206,14 +206,15 @@ static void check_keypoints(const dpc_episode* episode, int* resting) {
   for (int t = 0; t + 1 < episode->length; ++t) {
     const float* row = episode->obs + (size_t)t * (size_t)dim;
     const float *s = row + state_at, *next = s + dim, *points = row + keypoint_at;
-    if (memcmp(s + 2, next + 2, 3 * sizeof *s) != 0) continue;
+    if (s[2] != next[2] || s[3] != next[3] || s[4] != next[4]) continue;
     const dpc_push_state here = {(double)s[0], (double)s[1], (double)s[2], (double)s[3],
                                  (double)s[4]};
     for (int i = 0; i < DPC_PUSH_KEYPOINTS; ++i) {
       double at[2];
       dpc_push_block_point(&here, dpc_push_keypoints[i][0], dpc_push_keypoints[i][1], at);
-      assert_near((double)points[2 * i], at[0], 1e-3);
-      assert_near((double)points[2 * i + 1], at[1], 1e-3);
+      const float* point = &points[(ptrdiff_t)2 * i];
+      assert_near((double)point[0], at[0], 1e-3);
+      assert_near((double)point[1], at[1], 1e-3);
     }
     ++*resting;
   }

@@ -13,6 +13,8 @@
 
 enum { ARENA_SIZE = 2 << 20, PATIENCE_S = 30 };
 
+static const char SIM[] = DPC_BINARY_DIR "/dpc-sim";
+static const char PYTHON_ROBOT[] = DPC_SOURCE_DIR "/tools/examples/robot.py";
 static char folder[] = "/tmp/dpc_robots_XXXXXX";
 static dpc_error error;
 
@@ -44,7 +46,7 @@ static pid_t start(const char* const* argv) {
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
   alarm(4 * PATIENCE_S);
-  execv(argv[0], (char* const*)(uintptr_t)argv);
+  execv(argv[0], (char* const*)argv);
   _exit(127);
 }
 
@@ -89,7 +91,7 @@ static void connect_to(session* s, const char* endpoint) {
 static void open_sim(session* s, const char* pace, const char* seeds) {
   char endpoint[128];
   snprintf(endpoint, sizeof endpoint, "ipc://%s/robot", folder);
-  const char* const argv[] = {DPC_BINARY_DIR "/dpc-sim",
+  const char* const argv[] = {SIM,
                               "--endpoint",
                               endpoint,
                               "--pace",
@@ -275,12 +277,12 @@ static void test_sim_says_what_is_wrong(void** state) {
     const char* argv[4];
     int code;
     const char* words;
-  } cases[] = {{{DPC_BINARY_DIR "/dpc-sim", "--endpoint", "tcp://0.0.0.0:5755"}, 2, "insecure"},
-               {{DPC_BINARY_DIR "/dpc-sim", "--endpoint", "here"}, 2, "neither tcp://"},
-               {{DPC_BINARY_DIR "/dpc-sim", "--pace", "fast"}, 2, "lockstep"},
-               {{DPC_BINARY_DIR "/dpc-sim", "--seeds", "5:4294967297"}, 2, "--seeds"},
-               {{DPC_BINARY_DIR "/dpc-sim", "sim.pac=lockstep"}, 2, "pace"},
-               {{DPC_BINARY_DIR "/dpc-sim", "--endpoint", "ipc:///no/such/place"}, 1, "No such"}};
+  } cases[] = {{{SIM, "--endpoint", "tcp://0.0.0.0:5755"}, 2, "insecure"},
+               {{SIM, "--endpoint", "here"}, 2, "neither tcp://"},
+               {{SIM, "--pace", "fast"}, 2, "lockstep"},
+               {{SIM, "--seeds", "5:4294967297"}, 2, "--seeds"},
+               {{SIM, "sim.pac=lockstep"}, 2, "pace"},
+               {{SIM, "--endpoint", "ipc:///no/such/place"}, 1, "No such"}};
   for (int i = 0; i < DPC_COUNT(cases); ++i) {
     assert_int_equal(exit_code(start(cases[i].argv)), cases[i].code);
     if (strstr(said(), cases[i].words) == NULL) {
@@ -288,7 +290,7 @@ static void test_sim_says_what_is_wrong(void** state) {
     }
   }
   session s;
-  const char* const second[] = {DPC_BINARY_DIR "/dpc-sim", "--endpoint", endpoint, NULL};
+  const char* const second[] = {SIM, "--endpoint", endpoint, NULL};
   open_sim(&s, "lockstep", NULL);
   assert_int_equal(exit_code(start(second)), 1);
   play(&s, 100000, 0, 2);
@@ -308,13 +310,8 @@ static void test_the_robot_in_python(void** state) {
     skip();
   }
   snprintf(endpoint, sizeof endpoint, "ipc://%s/python", folder);
-  const char* const argv[] = {"/usr/bin/python3",
-                              DPC_SOURCE_DIR "/tools/examples/robot.py",
-                              "--endpoint",
-                              endpoint,
-                              "--episodes",
-                              "2",
-                              NULL};
+  const char* const argv[] = {"/usr/bin/python3", PYTHON_ROBOT, "--endpoint", endpoint,
+                              "--episodes",       "2",          NULL};
   session s = {.robot = start(argv)};
   connect_to(&s, endpoint);
   assert_string_equal(dpc_link_robot(s.link)->obs.signals[1].name, "agent_pos");

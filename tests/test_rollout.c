@@ -71,9 +71,9 @@ static void test_records_all_of_an_episode(void** state) {
     double best = 0;
     dpc_push_task_reset(task, seed);
     for (int t = 0; t < e.length; ++t) {  // the task, given the recorded actions, says the same
-      const float* action = e.action + t * DPC_PUSH_ACTION_DIM;
+      const float* action = e.action + (size_t)t * DPC_PUSH_ACTION_DIM;
       dpc_push_task_observe(task, obs);
-      assert_memory_equal(obs, e.obs + t * DPC_PUSH_OBS_DIM, sizeof obs);
+      assert_memory_equal(obs, e.obs + (size_t)t * DPC_PUSH_OBS_DIM, sizeof obs);
       assert_true(action[0] >= 0 && action[0] <= 512 && action[1] >= 0 && action[1] <= 512);
       assert_ok(dpc_push_task_step(task, action, &error), &error);
       assert_true(e.reward[t] == dpc_push_task_progress(task).reward);
@@ -127,11 +127,11 @@ static void test_delay_holds_then_follows(void** state) {
   dpc_episode prompt = run_alone(&def, 7);
   def.controller.delay = DELAY;
   dpc_episode late = run_alone(&def, 7);
-  for (int t = 0; t < DELAY; ++t) {
-    assert_memory_equal(late.action + 2 * t, late.obs + 18, 2 * sizeof(float));
+  for (size_t t = 0; t < DELAY; ++t) {
+    assert_memory_equal(&late.action[2 * t], &late.obs[18], 2 * sizeof(float));
   }
-  assert_memory_equal(late.action + 2 * DELAY, prompt.action + 2 * DELAY,
-                      2 * sizeof(float) * (SMALL_N_ACTIONS - DELAY));
+  assert_memory_equal(&late.action[(size_t)2 * DELAY], &prompt.action[(size_t)2 * DELAY],
+                      sizeof(float[2][SMALL_N_ACTIONS - DELAY]));
   dpc_episode_free(&prompt);
   dpc_episode_free(&late);
 }

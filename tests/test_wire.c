@@ -122,10 +122,12 @@ static size_t encoded(dpc_direction direction, const dpc_message* message) {
 static dpc_status decode(dpc_direction direction, size_t size, dpc_message* out, dpc_error* error) {
   dpc_arena_release(&scratch, 0);
   // from a block of exactly this size, so that reading past its end is found
-  void* exact = malloc(size);
-  memcpy(exact, frame, size);
+  void* exact = malloc(size + 1);
+  assert_non_null(exact);
+  uint8_t* start = (uint8_t*)exact + 1;
+  memcpy(start, frame, size);
   const dpc_status status =
-      dpc_wire_decode(direction, exact, size, VALUE_COUNT, &scratch, out, error);
+      dpc_wire_decode(direction, start, size, VALUE_COUNT, &scratch, out, error);
   free(exact);
   return status;
 }
@@ -272,7 +274,7 @@ static void test_values_must_be_finite_on_both_ends(void** state) {
         const uint8_t last[4] = {0, 0, 0, 0x44};
         uint8_t* end = memmem(frame, size, last, sizeof last);
         assert_non_null(end);
-        memcpy(end - 4 * (VALUE_COUNT - 1 - at), &bad[i], sizeof bad[i]);
+        memcpy(end - (size_t)4 * (size_t)(VALUE_COUNT - 1 - at), &bad[i], sizeof bad[i]);
         assert_fails(decode(direction, size, &got, &error), DPC_ERR_INVALID, &error,
                      "is not finite");
         memcpy(&wrong[at], &bad[i], sizeof bad[i]);
@@ -338,12 +340,12 @@ static void test_texts_must_be_printable(void** state) {
   dpc_error error;
   dpc_message got, message = sample(DPC_MESSAGE_BYE);
   for (int i = 0; i < DPC_COUNT(good); ++i) {
-    strcpy(message.bye.reason, good[i]);
+    snprintf(message.bye.reason, sizeof message.bye.reason, "%s", good[i]);
     assert_ok(decode(DPC_TO_ROBOT, encoded(DPC_TO_ROBOT, &message), &got, &error), &error);
     assert_string_equal(got.bye.reason, good[i]);
   }
   for (int i = 0; i < DPC_COUNT(bad); ++i) {
-    strcpy(message.bye.reason, bad[i]);
+    snprintf(message.bye.reason, sizeof message.bye.reason, "%s", bad[i]);
     refuse_to_send(DPC_TO_ROBOT, &message, "not printable");
   }
 }

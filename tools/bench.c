@@ -82,6 +82,7 @@ static void draw_observation(bench* b, int run) {
   const dpc_checkpoint_info* info = dpc_policy_info(b->policy);
   const dpc_normalizer* normalizer = &info->obs_normalizer;
   const int count = info->unet.global_cond_dim;
+  DPC_ASSERT(b->obs != NULL);
   dpc_rng_uniform((dpc_rng_key){0, 0}, DPC_STREAM_TEST, (uint32_t)run, 0, count, b->obs);
   for (int i = 0; i < count; ++i) {
     const int at = i % normalizer->dim;

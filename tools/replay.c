@@ -132,24 +132,25 @@ static void place_start(dpc_push_world* world, const dpc_push_state* recorded, u
 
 // Row t was observed before action t; the last has no action.
 static dpc_status replay_episode(dpc_push_world* world, const dpc_episode* episode,
-                                 const char* path, double* worst, dpc_error* error) {
+                                 const char* path, double* out, dpc_error* error) {
   const int obs_dim = dpc_layout_dim(&episode->interface.obs);
   state_columns at = {0};
   DPC_TRY(find_state(episode, path, &at, error));
   const dpc_push_state start = read_state(episode->obs, &at);
   DPC_TRY(check_reach(episode, &start, path, error));
   place_start(world, &start, episode->seed);
-  *worst = 0;
+  double worst = 0;
   for (int t = 0; t <= episode->length; ++t) {
     const float* row =
         t < episode->length ? episode->obs + (size_t)t * (size_t)obs_dim : episode->last_obs;
     if (row == NULL) break;
     const dpc_push_state recorded = read_state(row, &at), here = dpc_push_world_state(world);
-    *worst = fmax(*worst, block_distance(&recorded, &here));
+    worst = fmax(worst, block_distance(&recorded, &here));
     if (t == episode->length) break;
     const float* action = episode->action + (size_t)t * DPC_PUSH_ACTION_DIM;
     dpc_push_world_step(world, (double)action[0], (double)action[1]);
   }
+  *out = worst;
   return DPC_OK;
 }
 
@@ -204,9 +205,13 @@ static dpc_status replay(run* r, dpc_error* error) {
   DPC_TRY(dpc_episode_log_open(r->path, &log, error));
   r->episode_count = dpc_episode_log_count(log);
   r->worst = calloc((size_t)r->episode_count, sizeof *r->worst);
-  dpc_status status = r->worst == NULL ? dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory") : DPC_OK;
-  if (status == DPC_OK) status = dpc_push_world_create(&world, error);
-  if (status == DPC_OK) status = replay_log(r, log, world, error);
+  dpc_status status = DPC_ERR_NO_MEMORY;
+  if (r->worst == NULL) {
+    (void)dpc_fail(error, status, "no memory for %d episodes", r->episode_count);
+  } else {
+    status = dpc_push_world_create(&world, error);
+    if (status == DPC_OK) status = replay_log(r, log, world, error);
+  }
   dpc_push_world_destroy(world);
   dpc_episode_log_close(log);
   dpc_cli_progress_end(&r->cli);

@@ -117,6 +117,7 @@ static void run_workers(worker* workers, int count) {
 
 static dpc_status make_and_run(shared* s, worker* workers, int count, const dpc_policy* policy,
                                dpc_error* error) {
+  DPC_ASSERT(count >= 1);
   for (int i = 0; i < count; ++i) {
     workers[i].all = s;
     DPC_TRY(make_worker(&workers[i], policy, error));

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "runtime/clock.h"
@@ -55,7 +55,6 @@ typedef struct run {
   dpc_sampler_def sampler;
 
   dpc_arena arena;
-  int signals;  // signalfd
   dpc_policy* policy;
   dpc_planner* planner;
   dpc_link* link;
@@ -132,15 +131,39 @@ static dpc_status settle_delay(run* r, dpc_error* error) {
 
 // --- start ----------------------------------------------------------------------------------------
 
-// Signals come out of a file descriptor, here and nowhere else: threads are started after this.
-static dpc_status open_signals(run* r, dpc_error* error) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-  r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (r->signals < 0) return dpc_fail(error, DPC_ERR_IO, "signalfd: %s", strerror(errno));
+// Signals come out of a file descriptor, in this thread. A signalfd would miss some: OpenBLAS starts
+// threads when it is loaded, before anyone can block signals in them, and one of those may be the
+// one that a signal is given to.
+static int signal_fd = -1;
+
+static void pass_signal_on(int number) {
+  const int before = errno;
+  const uint64_t value = (uint64_t)number;
+  const ssize_t written = write(signal_fd, &value, sizeof value);
+  (void)written;
+  errno = before;
+}
+
+// SA_RESETHAND: one more ends the program at once.
+static dpc_status open_signals(dpc_error* error) {
+  signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (signal_fd < 0) return dpc_fail(error, DPC_ERR_IO, "eventfd: %s", strerror(errno));
+  struct sigaction action = {.sa_handler = pass_signal_on,
+                             .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+  sigemptyset(&action.sa_mask);
+  (void)sigaction(SIGINT, &action, NULL);
+  (void)sigaction(SIGTERM, &action, NULL);
+  return DPC_OK;
+}
+
+// Settings that the policy leaves no room for are refused before a robot hears of us.
+static dpc_status check_fit(run* r, dpc_error* error) {
+  const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
+  const size_t mark = dpc_arena_mark(&r->arena);
+  dpc_controller* trial;
+  DPC_TRY(
+      dpc_controller_create(&r->controller_def, info, &info->interface, &r->arena, &trial, error));
+  dpc_arena_release(&r->arena, mark);
   return DPC_OK;
 }
 
@@ -149,7 +172,7 @@ static dpc_status connect_robot(run* r, dpc_error* error) {
   DPC_TRY(dpc_link_create(&r->link_def, &info->interface, "dpc run " DPC_VERSION, &r->arena,
                           &r->link, error));
   dpc_log(DPC_LOG_INFO, "waiting for the robot at %s", r->link_def.endpoint);
-  return dpc_link_handshake(r->link, r->signals, error);
+  return dpc_link_handshake(r->link, signal_fd, error);
 }
 
 static dpc_status make_loop(run* r, dpc_error* error) {
@@ -170,6 +193,7 @@ static dpc_status make_loop(run* r, dpc_error* error) {
 static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(load(r, sections, error));
   DPC_TRY(settle_delay(r, error));
+  DPC_TRY(check_fit(r, error));
   DPC_TRY(connect_robot(r, error));
   DPC_TRY(make_loop(r, error));
   DPC_TRY(dpc_loop_start(r->loop, error));
@@ -219,16 +243,10 @@ static void heed(run* r, const dpc_run_note* note) {
 }
 
 static void heed_signal(run* r) {
-  struct signalfd_siginfo info;
-  if (read(r->signals, &info, sizeof info) != (ssize_t)sizeof info) return;
-  dpc_log(DPC_LOG_INFO, "%s: stopping", info.ssi_signo == SIGINT ? "interrupted" : "terminated");
+  uint64_t number;
+  if (read(signal_fd, &number, sizeof number) != (ssize_t)sizeof number) return;
+  dpc_log(DPC_LOG_INFO, "%s: stopping", number == SIGINT ? "interrupted" : "terminated");
   r->stopping = true;
-  // one more ends the program at once
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static int milliseconds_left(const run* r) {
@@ -240,7 +258,7 @@ static int milliseconds_left(const run* r) {
 static void supervise(run* r) {
   r->end = dpc_time_after(dpc_clock_now(), dpc_seconds(r->def.duration));
   while (!r->stopping) {
-    struct pollfd watched[] = {{.fd = r->signals, .events = POLLIN},
+    struct pollfd watched[] = {{.fd = signal_fd, .events = POLLIN},
                                {.fd = r->carrier.notes, .events = POLLIN}};
     (void)poll(watched, DPC_COUNT(watched), milliseconds_left(r));
     if (watched[0].revents != 0) heed_signal(r);
@@ -264,13 +282,16 @@ static dpc_status report(run* r, dpc_error* error) {
 }
 
 static dpc_status drive(run* r, dpc_config_section* sections, dpc_error* error) {
-  DPC_TRY(open_signals(r, error));
+  DPC_TRY(open_signals(error));
   const dpc_status status = start(r, sections, error);
   if (status == DPC_ERR_INTERRUPTED) {
     dpc_log(DPC_LOG_INFO, "interrupted before a robot answered");
     return DPC_OK;
   }
-  if (status != DPC_OK) return status;
+  if (status != DPC_OK) {
+    if (r->link != NULL) dpc_link_bye(r->link, "the controller could not start");
+    return status;
+  }
   supervise(r);
   dpc_loop_stop(r->loop);
   dpc_run_link_stop(&r->carrier);
@@ -278,7 +299,7 @@ static dpc_status drive(run* r, dpc_config_section* sections, dpc_error* error) 
 }
 
 int main(int argc, char** argv) {
-  static run r = {.signals = -1};
+  static run r;
   dpc_config_section sections[SECTIONS];
   list_sections(&r, sections);
   const dpc_cli_program program = {
