@@ -152,6 +152,37 @@ static void test_times(void** state) {
   assert_int_equal(dpc_conv1d_time(&(dpc_conv1d){1, 1, 4, 2, 1, true}, 8), 16);
 }
 
+// A linear layer is a convolution of one tap, which was checked above; both ways to give grad_in.
+static void test_linear(void** state) {
+  (void)state;
+  enum { ROWS = 7, M = 5, N = 9 };
+  static float expected[MAX], expected_weight[MAX], expected_bias[N];
+  const dpc_conv1d same = {M, N, 1, 1, 0, false};
+  fill(in, ROWS * M, 1);
+  fill(weight, M * N, 2);
+  fill(bias, N, 3);
+  fill(grad_out, ROWS * N, 4);
+  dpc_conv1d_forward(&same, ROWS, 1, in, weight, bias, expected);
+  dpc_linear_forward(ROWS, M, N, in, weight, bias, out);
+  assert_memory_equal(out, expected, sizeof(float) * ROWS * N);
+
+  dpc_conv1d_backward(&same, ROWS, 1, in, weight, grad_out, expected_weight, expected_bias,
+                      expected);
+  memset(grad_weight, 0, sizeof grad_weight);
+  memset(grad_bias, 0, sizeof grad_bias);
+  for (int i = 0; i < ROWS * M; ++i) grad_in[i] = 999;
+  for (int round = 1; round <= 2; ++round) {
+    dpc_linear_backward(ROWS, M, N, in, weight, grad_out, grad_weight, grad_bias, grad_in,
+                        round == 2);
+    for (int i = 0; i < ROWS * M; ++i) assert_near(grad_in[i], round * (double)expected[i], 1e-5);
+    for (int i = 0; i < M * N; ++i) {
+      assert_near(grad_weight[i], round * (double)expected_weight[i], 1e-5);
+    }
+    for (int i = 0; i < N; ++i) assert_near(grad_bias[i], round * (double)expected_bias[i], 1e-5);
+  }
+  dpc_linear_backward(ROWS, M, N, in, weight, grad_out, grad_weight, grad_bias, NULL, false);
+}
+
 // --- normalisation, mish and FiLM ----------------------------------------------------------------
 
 enum { BATCH = 2, TIME = 5, CHANNELS = 12, GROUPS = 4, SIZE = BATCH * TIME * CHANNELS };
@@ -257,7 +288,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exp),          cmocka_unit_test(test_mish),
       cmocka_unit_test(test_convolutions), cmocka_unit_test(test_times),
-      cmocka_unit_test(test_norm_mish),
+      cmocka_unit_test(test_linear),       cmocka_unit_test(test_norm_mish),
   };
   return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -699,23 +699,38 @@ static void test_the_robot_says_bye(void** state) {
 
 // --- a robot that dies ----------------------------------------------------------------------------
 
-// A robot in a process of its own, which can be killed. Says on the pipe when it listens.
+// What this program does as `test_link robot ENDPOINT SIGNALS`: a robot in a process of its own, which
+// can be killed. Says on standard output when it listens.
+static int be_robot(const char* endpoint, int signals) {
+  dpc_arena arena;
+  dpc_robot* robot = NULL;
+  dpc_link_def def = dpc_link_def_default();
+  dpc_interface have = robot_interface();
+  if (have.obs.count < signals) dpc_layout_add(&have.obs, "new", 1, "", NULL);
+  snprintf(def.endpoint, sizeof def.endpoint, "%s", endpoint);
+  def.dead_after = 0.3;
+  alarm(3 * PATIENCE_S);
+  if (dpc_arena_map(&arena, ARENA_SIZE, NULL) != DPC_OK) return 1;
+  if (dpc_robot_bind(&def, &have, "child", &arena, &robot, NULL) != DPC_OK) return 1;
+  if (write(STDOUT_FILENO, "r", 1) != 1) return 1;
+  for (;;) {
+    dpc_robot_event event;
+    dpc_robot_poll(robot, dpc_seconds(1), -1, &event);
+  }
+}
+
 static pid_t start_robot(const pair* p) {
   int ready[2];
+  char signals[16];
+  snprintf(signals, sizeof signals, "%d", p->have.obs.count);
+  const char* const argv[] = {"test_link", "robot", p->def.endpoint, signals, NULL};
   assert_int_equal(pipe(ready), 0);
   const pid_t child = fork();
   assert_true(child >= 0);
   if (child == 0) {
-    dpc_arena arena;
-    dpc_robot* robot = NULL;
-    alarm(3 * PATIENCE_S);
-    if (dpc_arena_map(&arena, ARENA_SIZE, NULL) != DPC_OK) _exit(1);
-    if (dpc_robot_bind(&p->def, &p->have, "child", &arena, &robot, NULL) != DPC_OK) _exit(1);
-    if (write(ready[1], "r", 1) != 1) _exit(1);
-    for (;;) {
-      dpc_robot_event event;
-      dpc_robot_poll(robot, dpc_seconds(1), -1, &event);
-    }
+    dup2(ready[1], STDOUT_FILENO);
+    execv("/proc/self/exe", (char* const*)argv);
+    _exit(127);
   }
   char word = 0;
   close(ready[1]);
@@ -925,7 +940,8 @@ static int remove_folder(void** state) {
   return rmdir(folder);
 }
 
-int main(void) {
+int main(int argc, char** argv) {
+  if (argc == 4 && strcmp(argv[1], "robot") == 0) return be_robot(argv[2], atoi(argv[3]));
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_an_episode_over_tcp),
       cmocka_unit_test(test_an_episode_over_ipc),

@@ -11,11 +11,16 @@
 #include <unistd.h>
 
 #include "policy/train/trainer.h"
+#include "sim/push_task.h"
 #include "tools/cli.h"
 #include "tools/episodes.h"
+#include "tools/score.h"
 #include "tools/train_metrics.h"
 
 enum { KEY_RESUME = 'r', KEY_OVERWRITE = 0x1000, KEY_UNTIL };
+
+// First seed of rollouts while training; results are reported for others.
+enum { DPC_TRAIN_ROLLOUT_SEED = 200000 };
 
 static const size_t ADDRESS_SPACE = (size_t)64 << 30;  // reserved; only what is touched is used
 
@@ -151,10 +156,16 @@ static dpc_status read_settings(run* r, dpc_config_section* sections, dpc_error*
   if (r->resume != NULL) {
     (void)snprintf(r->settings.train.output, sizeof r->settings.train.output, "%s", r->resume);
   }
-  if (r->settings.train.rollout_every > 0) {
-    return dpc_fail(error, DPC_ERR_CONFIG, "train.rollout_every: not supported yet; set it to 0");
-  }
   return dpc_train_settings_check(&r->settings, error);
+}
+
+// Rollouts are episodes of the push world, which only a policy for it can drive.
+static dpc_status check_rollouts(const run* r, dpc_error* error) {
+  if (r->settings.train.rollout_every == 0) return DPC_OK;
+  const dpc_status status =
+      dpc_interface_match(&r->dataset->interface, dpc_push_task_interface(), error);
+  if (status == DPC_OK) return DPC_OK;
+  return dpc_fail_prefix(error, DPC_ERR_CONFIG, "train.rollout_every: not in the push world: ");
 }
 
 static dpc_status load_dataset(run* r, dpc_error* error) {
@@ -192,6 +203,7 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   DPC_TRY(read_settings(r, sections, error));
   DPC_TRY(dpc_arena_map(&r->arena, ADDRESS_SPACE, error));
   DPC_TRY(load_dataset(r, error));
+  DPC_TRY(check_rollouts(r, error));
   DPC_TRY(dpc_trainer_create(&r->settings, r->dataset, &r->arena, &r->trainer, error));
   DPC_TRY(prepare_output(r, error));
   if (r->resume != NULL) {
@@ -263,6 +275,28 @@ static void validate(run* r, int64_t step) {
   if (!isnan(r->val_loss)) dpc_train_metrics_value(&r->metrics, step, "val_loss", r->val_loss);
 }
 
+// Let the policy as it is now drive the push world, on seeds that no result is reported for. What
+// fails is said, and does not stop training.
+static void roll_out(run* r, int64_t step) {
+  dpc_error error = {""};
+  dpc_score score;
+  const file_path policy = output_file(r, "policy.safetensors");
+  dpc_status status = dpc_trainer_export(r->trainer, policy.text, &error);
+  if (status == DPC_OK) {
+    status = dpc_score_checkpoint(policy.text, DPC_TRAIN_ROLLOUT_SEED,
+                                  r->settings.train.rollout_episodes, r->settings.train.threads,
+                                  &score, &error);
+  }
+  if (status != DPC_OK) {
+    dpc_log(DPC_LOG_WARNING, "no rollouts at step %" PRId64 ": %s", step, error.text);
+    return;
+  }
+  dpc_log(DPC_LOG_INFO, "step %" PRId64 ": score %.3f, success %.3f in %d rollouts", step,
+          score.mean, score.success, score.episodes);
+  dpc_train_metrics_value(&r->metrics, step, "rollout_score", score.mean);
+  dpc_train_metrics_value(&r->metrics, step, "rollout_success", score.success);
+}
+
 static dpc_status loop(run* r, int64_t last, dpc_error* error) {
   const dpc_train_def* def = &r->settings.train;
   r->first_step = dpc_trainer_steps_done(r->trainer);
@@ -273,6 +307,7 @@ static dpc_status loop(run* r, int64_t last, dpc_error* error) {
     log_step(r, &report);
     show_progress(r, &report);
     if (is_due(def->val_every, report.step) || report.step == def->steps) validate(r, report.step);
+    if (is_due(def->rollout_every, report.step)) roll_out(r, report.step);
     if (is_due(def->checkpoint_every, report.step) && report.step < last) save_state(r);
   }
   return DPC_OK;

@@ -10,6 +10,8 @@ static const double GRAD_ZERO = 1e-4;
 // Weights whose first update may be fitted, and the range of its change, in learning rates.
 enum { DOUBTFUL = 24, SWEEPS = 3 };
 static const double NUDGE_MAX = 2;
+// Doubtful updates were seen to make a nmse of 3e-7; far beyond that they are no explanation.
+static const double DOUBT_MAX = 1e-4;
 
 typedef struct nudge {
   size_t weight;  // index in the block
@@ -213,12 +215,16 @@ static void fit_one(run* r, nudge* n) {
   for (size_t w = 0; w < r->count; ++w) r->apart[w] = r->theirs[w] - r->grads[w];
 }
 
-static void fit_doubtful(run* r) {
+static void fit_doubtful(run* r, dpc_verify_result* out) {
+  if (!(out->grad_nmse_max > DPC_VERIFY_GRAD_LIMIT)) return;
   last_gradients(r);
   find_doubtful(r);
   for (size_t w = 0; w < r->count; ++w) r->apart[w] = r->theirs[w] - r->grads[w];
-  for (int sweep = 0; sweep < SWEEPS; ++sweep) {
+  for (int sweep = 0; sweep < SWEEPS && out->grad_nmse_max > DPC_VERIFY_GRAD_LIMIT; ++sweep) {
     for (int i = 0; i < r->nudge_count; ++i) fit_one(r, &r->nudges[i]);
+    const double before = out->grad_nmse_max;
+    compare_gradients(r, r->pair->steps, out);
+    if (out->grad_nmse_max < before) out->grad_adjusted = r->nudge_count;
   }
 }
 
@@ -280,12 +286,7 @@ dpc_status dpc_verify_run(dpc_verify_pair* pair, dpc_arena* arena, dpc_verify_re
   DPC_TRY(first_step(&r, &result, error));
   later_steps(&r, &result);
   DPC_TRY(compare_params(&r, &result, error));
-  if (result.grad_nmse_max > DPC_VERIFY_GRAD_LIMIT && pair->steps > 1) {
-    fit_doubtful(&r);
-    const double before = result.grad_nmse_max;
-    compare_gradients(&r, pair->steps, &result);
-    if (result.grad_nmse_max < before) result.grad_adjusted = r.nudge_count;
-  }
+  if (result.grad_nmse_max < DOUBT_MAX && pair->steps > 1) fit_doubtful(&r, &result);
   *out = result;
   return DPC_OK;
 }
