@@ -102,7 +102,7 @@ static void run_tick(dpc_loop* loop, uint64_t tick, bool fresh) {
                                 .obs = loop->newest->values,
                                 .fresh = fresh};
   if (fresh) {
-    dpc_latency_record(&loop->stats.observation_age, dpc_time_since(start, loop->newest->received));
+    dpc_latency_record(&loop->stats.observation_age, dpc_time_since(start, loop->newest->sampled));
   }
   dpc_plan_request request;
   dpc_plan made;

@@ -27,13 +27,14 @@ typedef struct dpc_loop_def {
 
 /// Into the loop: the robot as it is now.
 typedef struct dpc_loop_observation {
-  dpc_time received;
-  uint64_t epoch;  // as in dpc_tick_input
-  uint64_t seed;   // of the episode
-  uint64_t tick;   // the robot's
-  bool live;       // false: the episode is over or the robot is gone, no ticks until it is true
-  uint32_t label;  // comes back with the command; nothing to the loop (the robot's episode)
-  float values[];  // [robot's observation dim], physical units
+  dpc_time received;  // from the socket
+  dpc_time sampled;   // by the robot, on our clock; as `received` where that is not known
+  uint64_t epoch;     // as in dpc_tick_input
+  uint64_t seed;      // of the episode
+  uint64_t tick;      // the robot's
+  bool live;          // false: the episode is over or the robot is gone, no ticks until it is true
+  uint32_t label;     // comes back with the command; nothing to the loop (the robot's episode)
+  float values[];     // [robot's observation dim], physical units
 } dpc_loop_observation;
 
 /// Out of the loop: what to do now.
@@ -48,7 +49,7 @@ typedef struct dpc_loop_command {
 
 /// What has been measured. Stages that a pace does not have stay empty.
 typedef struct dpc_loop_stats {
-  dpc_latency observation_age;  // from the socket to the tick's start, fresh observations
+  dpc_latency observation_age;  // from `sampled` to the tick's start, fresh observations
   dpc_latency tick;             // from the tick's start to its command in the mailbox
   dpc_latency wake_up;          // pace timer: how late the tick starts
   uint64_t missed;              // ticks that should have been and were not

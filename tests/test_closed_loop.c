@@ -291,14 +291,16 @@ static void test_simulator_gives_the_scores_of_a_rollout(void** state) {
     dpc_rollout_result result;
     roll_out(&def, FIRST_SEED + (uint32_t)i, NULL, &result);
     const dpc_json* row = dpc_json_at(rows, i);
-    int64_t seed, steps;
+    int64_t seed, success, steps;
     double score;
     assert_true(dpc_json_as_int(dpc_json_at(row, 0), &seed));
     assert_true(dpc_json_as_real(dpc_json_at(row, 1), &score));
-    assert_true(dpc_json_as_int(dpc_json_at(row, 2), &steps));
+    assert_true(dpc_json_as_int(dpc_json_at(row, 2), &success));
+    assert_true(dpc_json_as_int(dpc_json_at(row, 3), &steps));
     assert_int_equal(seed, FIRST_SEED + i);
     assert_int_equal(steps, result.steps);
     assert_true(score == result.score);
+    assert_int_equal(success, result.success);
   }
   assert_int_equal(int_of(report, "missed_ticks"), 0);
   assert_int_equal(int_of(report, "failed_plans"), 0);
@@ -367,6 +369,12 @@ static void test_what_cannot_start_says_why(void** state) {
   const char* const late[] = {"controller.delay=9", NULL};
   assert_int_equal(wait_for(start_run("lockstep", late)), 2);
   assert_true(log_says("controller.delay: 9 ticks"));
+  const char* const greedy[] = {"controller.n_actions=16", NULL};
+  assert_int_equal(wait_for(start_run("lockstep", greedy)), 2);
+  assert_true(log_says("controller.n_actions: 16 rows"));
+  const char* const slow[] = {"controller.ticks_per_step=2", NULL};
+  assert_int_equal(wait_for(start_run("robot", slow)), 2);
+  assert_true(log_says("controller.ticks_per_step: 2"));
   const char* const elsewhere[] = {"run.policy=/nowhere/policy.safetensors", NULL};
   assert_int_equal(wait_for(start_run("lockstep", elsewhere)), 1);
   assert_true(log_says("/nowhere/policy.safetensors"));

@@ -61,6 +61,7 @@ static void observe(uint64_t epoch, uint64_t tick, bool live) {
   dpc_mailbox* box = dpc_loop_observations(loop);
   dpc_loop_observation* slot = dpc_mailbox_slot(box);
   slot->received = dpc_clock_now();
+  slot->sampled = slot->received;
   slot->epoch = epoch;
   slot->seed = 1000 + epoch;
   slot->tick = tick;

@@ -13,13 +13,20 @@
 
 static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is touched is used
 
-enum { KEY_WARMUP = 0x1000 };
+enum { KEY_WARMUP = 0x1000, KEY_SAMPLER, KEY_GRID, KEY_ETA };
+
+static const char* const sampler_names[] = {"ddim", "ddpm", NULL};
+static const char* const grid_names[] = {"leading", "linspace", "trailing", NULL};
 
 static const struct argp_option options[] = {
     {"policy", 'p', "FILE", 0, "The policy", 0},
     {"runs", 'n', "N", 0, "Chunks to time (default: 200)", 0},
     {"warmup", KEY_WARMUP, "N", 0, "Chunks before that (default: 20)", 0},
-    {"steps", 's', "N", 0, "Denoising steps per chunk (default: what the policy's file says)", 0},
+    {"sampler", KEY_SAMPLER, "KIND", 0,
+     "ddim or ddpm; this and the next three: default is what the policy's file says", 0},
+    {"steps", 's', "N", 0, "Denoising steps per chunk", 0},
+    {"grid", KEY_GRID, "GRID", 0, "Which timesteps: leading, linspace or trailing", 0},
+    {"eta", KEY_ETA, "X", 0, "Randomness of DDIM, from 0 to 1", 0},
     {0}};
 
 // What the kernel did to this thread.
@@ -31,7 +38,8 @@ typedef struct bench {
   dpc_cli cli;
   const char* path;
   int runs, warmup;
-  int steps;  // 0: the policy's own
+  int sampler, steps, grid;  // -1: the policy's own
+  double eta;                // < 0: the policy's own
 
   dpc_arena arena;
   dpc_policy* policy;
@@ -56,6 +64,15 @@ static error_t parse(int key, char* text, struct argp_state* state) {
     case 's':
       b->steps = dpc_cli_int(state, "--steps", text, 1, 1000);
       return 0;
+    case KEY_SAMPLER:
+      b->sampler = dpc_cli_choice(state, "--sampler", text, sampler_names);
+      return 0;
+    case KEY_GRID:
+      b->grid = dpc_cli_choice(state, "--grid", text, grid_names);
+      return 0;
+    case KEY_ETA:
+      b->eta = dpc_cli_real(state, "--eta", text, 0, 1);
+      return 0;
     case ARGP_KEY_END:
       if (b->path == NULL) argp_error(state, "--policy is missing");
       return 0;
@@ -64,12 +81,20 @@ static error_t parse(int key, char* text, struct argp_state* state) {
   }
 }
 
+static dpc_sampler_def choose_sampler(const bench* b) {
+  dpc_sampler_def sampler = dpc_policy_info(b->policy)->sampler;
+  if (b->sampler >= 0) sampler.kind = b->sampler;
+  if (b->steps >= 0) sampler.steps = b->steps;
+  if (b->grid >= 0) sampler.grid = b->grid;
+  if (b->eta >= 0) sampler.eta = b->eta;
+  return sampler;
+}
+
 static dpc_status load(bench* b, dpc_error* error) {
   DPC_TRY(dpc_arena_map(&b->arena, ADDRESS_SPACE, error));
   DPC_TRY(dpc_policy_load(b->path, &b->arena, &b->policy, error));
   const dpc_checkpoint_info* info = dpc_policy_info(b->policy);
-  dpc_sampler_def sampler = info->sampler;
-  if (b->steps > 0) sampler.steps = b->steps;
+  const dpc_sampler_def sampler = choose_sampler(b);
   DPC_TRY(dpc_policy_work_create(b->policy, &sampler, &b->arena, &b->work, error));
   b->obs = DPC_TAKE(&b->arena, float, info->unet.global_cond_dim);
   b->chunk = DPC_TAKE(&b->arena, float, (size_t)info->unet.horizon*(size_t)info->unet.input_dim);
@@ -174,7 +199,7 @@ static dpc_status run(bench* b, dpc_error* error) {
 }
 
 int main(int argc, char** argv) {
-  static bench b = {.runs = 200, .warmup = 20};
+  static bench b = {.runs = 200, .warmup = 20, .sampler = -1, .steps = -1, .grid = -1, .eta = -1};
   const dpc_cli_program program = {
       .name = "bench",
       .doc = "Time a policy: each denoising step, and each whole chunk, in one thread.",

@@ -116,7 +116,8 @@ static dpc_status settle_delay(run* r, dpc_error* error) {
   const int wanted = choose_delay(r, p999);
   const int most = dpc_controller_delay_max(&r->controller_def, dpc_policy_info(r->policy));
   const bool chosen = r->controller_def.delay == DPC_DELAY_AUTO;
-  if (chosen) r->controller_def.delay = wanted < most ? wanted : most;
+  // none at all is left by settings that do not fit, which check_fit refuses by name
+  if (chosen) r->controller_def.delay = most < 0 ? 0 : wanted < most ? wanted : most;
   if (r->controller_def.delay < wanted) {
     dpc_log(DPC_LOG_WARNING,
             "a plan takes up to %.1f ms and needs a delay of %d ticks, but it is %d: plans will "
@@ -159,6 +160,13 @@ static dpc_status open_signals(dpc_error* error) {
 // Settings that the policy leaves no room for are refused before a robot hears of us.
 static dpc_status check_fit(run* r, dpc_error* error) {
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
+  // the robot observes once per policy step: rows would last too long
+  if (r->def.pace != DPC_PACE_TIMER && r->controller_def.ticks_per_step != 1) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "controller.ticks_per_step: %d, but with run.pace=%s a tick is a policy step: "
+                    "1, or run.pace=timer",
+                    r->controller_def.ticks_per_step, dpc_pace_names[r->def.pace]);
+  }
   const size_t mark = dpc_arena_mark(&r->arena);
   dpc_controller* trial;
   DPC_TRY(
@@ -198,8 +206,10 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   DPC_TRY(make_loop(r, error));
   DPC_TRY(dpc_loop_start(r->loop, error));
   const bool waits = r->def.pace == DPC_PACE_LOCKSTEP;
-  return dpc_run_link_start(&r->carrier, r->link, r->loop, dpc_seconds(waits ? 0 : r->def.lease),
-                            error);
+  const dpc_run_link_def def = {.lease = dpc_seconds(waits ? 0 : r->def.lease),
+                                // without this no other machine can be reached
+                                .same_clock = !r->link_def.insecure};
+  return dpc_run_link_start(&r->carrier, &def, r->link, r->loop, error);
 }
 
 // --- supervision ----------------------------------------------------------------------------------
@@ -213,8 +223,8 @@ static void keep_episode(run* r, const dpc_run_note* note) {
     result->episodes = grown;
     r->room = room;
   }
-  result->episodes[result->episode_count++] =
-      (dpc_run_episode){.seed = note->seed, .steps = note->steps, .score = note->score};
+  result->episodes[result->episode_count++] = (dpc_run_episode){
+      .seed = note->seed, .steps = note->steps, .score = note->score, .success = note->success};
 }
 
 static void heed(run* r, const dpc_run_note* note) {

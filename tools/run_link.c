@@ -28,9 +28,19 @@ bool dpc_run_link_note(dpc_run_link* run, dpc_run_note* note) {
 
 // --- to the loop ----------------------------------------------------------------------------------
 
+// When the robot looked; where its clock may be another one, or is not ours after all, when we heard.
+static dpc_time sample_time(const dpc_run_link* run, const dpc_observation* observation,
+                            dpc_time received) {
+  const dpc_time sampled = {observation->sample_time_ns};
+  const int64_t age = received.ns - sampled.ns;
+  const bool ours = run->def.same_clock && age >= 0 && age < dpc_seconds(10).ns;
+  return ours ? sampled : received;
+}
+
 static void publish(dpc_run_link* run, const dpc_observation* observation, dpc_time received) {
   dpc_loop_observation* slot = dpc_mailbox_slot(dpc_loop_observations(run->loop));
   slot->received = received;
+  slot->sampled = observation != NULL ? sample_time(run, observation, received) : received;
   slot->epoch = run->epoch;
   slot->tick = run->tick;
   slot->label = run->episode;
@@ -57,7 +67,8 @@ static void observe(dpc_run_link* run, const dpc_observation* observation, dpc_t
     tell(run, &(dpc_run_note){.kind = DPC_RUN_EPISODE,
                               .seed = observation->seed,
                               .steps = observation->tick,
-                              .score = run->score});
+                              .score = run->score,
+                              .success = observation->reward >= 1});
   }
 }
 
@@ -108,7 +119,7 @@ static void forward(dpc_run_link* run) {
                                .tick = next->tick,
                                .value_count = run->action_dim,
                                .values = next->values,
-                               .lease_ns = run->lease.ns};
+                               .lease_ns = run->def.lease.ns};
   if (dpc_link_send_command(run->link, &command, NULL) != DPC_OK) {
     ++run->commands_failed;
     return;
@@ -131,9 +142,9 @@ static void carry(void* context) {
   dpc_link_bye(run->link, "the controller has stopped");
 }
 
-dpc_status dpc_run_link_start(dpc_run_link* run, dpc_link* link, dpc_loop* loop, dpc_duration lease,
-                              dpc_error* error) {
-  *run = (dpc_run_link){.link = link, .loop = loop, .lease = lease, .notes = -1, .notes_in = -1};
+dpc_status dpc_run_link_start(dpc_run_link* run, const dpc_run_link_def* settings, dpc_link* link,
+                              dpc_loop* loop, dpc_error* error) {
+  *run = (dpc_run_link){.def = *settings, .link = link, .loop = loop, .notes = -1, .notes_in = -1};
   run->obs_dim = dpc_layout_dim(&dpc_link_robot(link)->obs);
   run->action_dim = dpc_layout_dim(&dpc_link_robot(link)->action);
   int ends[2];

@@ -21,17 +21,23 @@ typedef struct dpc_run_note {
   uint64_t seed;   // EPISODE
   uint64_t steps;  // EPISODE
   double score;    // EPISODE: the largest reward
+  bool success;    // EPISODE: ended with a reward of at least 1
   char reason[DPC_REASON_MAX];
 } dpc_run_note;
 
+typedef struct dpc_run_link_def {
+  dpc_duration lease;  // of each command; 0: until the next
+  bool same_clock;     // the robot is on this machine, so that its sample times are our times
+} dpc_run_link_def;
+
 /// Zeroed before dpc_run_link_start.
 typedef struct dpc_run_link {
+  dpc_run_link_def def;
   dpc_link* link;
   dpc_loop* loop;
   int obs_dim, action_dim;
-  dpc_duration lease;  // of each command; 0: until the next
-  int notes_in;        // write end of the pipe, -1: none
-  int notes;           // read end, for the supervisor
+  int notes_in;  // write end of the pipe, -1: none
+  int notes;     // read end, for the supervisor
   dpc_thread thread;
   _Atomic bool stop;
 
@@ -48,8 +54,8 @@ typedef struct dpc_run_link {
 
 /// Start the thread; from now on the link is its own. `link` is connected.
 /// Allocates: the thread's stack. Blocks: no. Thread: the supervisor.
-DPC_NODISCARD dpc_status dpc_run_link_start(dpc_run_link* run, dpc_link* link, dpc_loop* loop,
-                                            dpc_duration lease, dpc_error* error);
+DPC_NODISCARD dpc_status dpc_run_link_start(dpc_run_link* run, const dpc_run_link_def* def,
+                                            dpc_link* link, dpc_loop* loop, dpc_error* error);
 
 /// Say Bye, and end the thread. Nothing when it was not started.
 /// Allocates: no. Blocks: up to 0.3 s. Thread: the supervisor.

@@ -35,14 +35,21 @@ static double mean_score(const dpc_run_result* r) {
   return r->episode_count > 0 ? sum / r->episode_count : 0;
 }
 
+static double success_rate(const dpc_run_result* r) {
+  double sum = 0;
+  for (int i = 0; i < r->episode_count; ++i) sum += r->episodes[i].success;
+  return r->episode_count > 0 ? sum / r->episode_count : 0;
+}
+
 static void print_people(const dpc_cli* cli, const dpc_run_result* r) {
   for (int i = 0; i < r->episode_count; ++i) {
     const dpc_run_episode* episode = &r->episodes[i];
-    dpc_cli_print(cli, "seed %" PRIu64 ": score %.3f, %" PRIu64 " steps\n", episode->seed,
-                  episode->score, episode->steps);
+    dpc_cli_print(cli, "seed %" PRIu64 ": score %.3f%s, %" PRIu64 " steps\n", episode->seed,
+                  episode->score, episode->success ? ", success" : "", episode->steps);
   }
   if (r->episode_count > 0) {
-    dpc_cli_print(cli, "%d episodes: mean score %.3f\n", r->episode_count, mean_score(r));
+    dpc_cli_print(cli, "%d episodes: score %.3f, success %.3f\n", r->episode_count, mean_score(r),
+                  success_rate(r));
   }
   dpc_cli_print(cli,
                 "missed ticks %" PRIu64 ", late plans %" PRIu64 ", failed plans %" PRIu64
@@ -57,6 +64,7 @@ static dpc_json* episodes_json(const dpc_run_result* r) {
     dpc_json* row = dpc_json_push(rows, dpc_json_array());
     dpc_json_push_int(row, (int64_t)r->episodes[i].seed);
     dpc_json_push_real(row, r->episodes[i].score);
+    dpc_json_push_int(row, r->episodes[i].success ? 1 : 0);
     dpc_json_push_int(row, (int64_t)r->episodes[i].steps);
   }
   return rows;
@@ -102,6 +110,7 @@ dpc_status dpc_run_report(const dpc_cli* cli, const dpc_run_result* r, dpc_error
   dpc_json* json = dpc_json_object();
   dpc_json_set_int(json, "episodes", r->episode_count);
   dpc_json_set_real(json, "score_mean", mean_score(r));
+  dpc_json_set_real(json, "success_rate", success_rate(r));
   dpc_json_set(json, "per_seed", episodes_json(r));
   dpc_json* latency = dpc_json_set(json, "latency_us", dpc_json_object());
   for (int i = 0; i < DPC_COUNT(stages); ++i) {

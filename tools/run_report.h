@@ -9,6 +9,7 @@
 typedef struct dpc_run_episode {
   uint64_t seed, steps;
   double score;
+  bool success;
 } dpc_run_episode;
 
 /// All that is reported; the threads have stopped.

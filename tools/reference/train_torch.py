@@ -19,6 +19,8 @@ import torch
 import zarr
 from torch import nn
 
+from unet_torch import Unet
+
 DEFAULTS = {
     "unet": {"down_dims": [64, 128, 256], "kernel_size": 5, "group_count": 8,
              "step_embed_dim": 256, "horizon": 16},
@@ -29,105 +31,6 @@ DEFAULTS = {
     "adamw": {"beta1": 0.95, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-6},
     "dataset": {"val_ratio": 0.02, "seed": 42},
 }
-
-
-# --- the network: ConditionalUnet1D of Diffusion Policy, FiLM with scale and bias ---------------
-
-
-class StepEmbedding(nn.Module):
-    """Sines and cosines of the timestep."""
-
-    def __init__(self, dim):
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, t):
-        half = self.dim // 2
-        rates = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
-        angles = t[:, None] * rates[None, :]
-        return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
-class ConvBlock(nn.Module):
-    def __init__(self, inputs, outputs, kernel, groups):
-        super().__init__()
-        self.block = nn.Sequential(
-            nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2),
-            nn.GroupNorm(groups, outputs), nn.Mish())
-
-    def forward(self, x):
-        return self.block(x)
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, inputs, outputs, cond_dim, kernel, groups):
-        super().__init__()
-        self.blocks = nn.ModuleList([ConvBlock(inputs, outputs, kernel, groups),
-                                     ConvBlock(outputs, outputs, kernel, groups)])
-        self.cond_encoder = nn.Sequential(nn.Mish(), nn.Linear(cond_dim, 2 * outputs))
-        self.residual_conv = (nn.Conv1d(inputs, outputs, 1) if inputs != outputs
-                              else nn.Identity())
-        self.outputs = outputs
-
-    def forward(self, x, cond):
-        film = self.cond_encoder(cond).reshape(-1, 2, self.outputs, 1)
-        out = self.blocks[1](film[:, 0] * self.blocks[0](x) + film[:, 1])
-        return out + self.residual_conv(x)
-
-
-class Resample(nn.Module):
-    """Half or double the rows."""
-
-    def __init__(self, conv):
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x):
-        return self.conv(x)
-
-
-class Unet(nn.Module):
-    def __init__(self, input_dim, global_cond_dim, down_dims, kernel_size, group_count,
-                 step_embed_dim, **_):
-        super().__init__()
-        embed = step_embed_dim
-        self.diffusion_step_encoder = nn.Sequential(
-            StepEmbedding(embed), nn.Linear(embed, 4 * embed), nn.Mish(),
-            nn.Linear(4 * embed, embed))
-        dims = [input_dim] + list(down_dims)
-        pairs = list(zip(dims[:-1], dims[1:]))
-
-        def residual(inputs, outputs):
-            return ResidualBlock(inputs, outputs, embed + global_cond_dim, kernel_size,
-                                 group_count)
-
-        self.down_modules = nn.ModuleList(
-            nn.ModuleList([residual(i, o), residual(o, o),
-                           Resample(nn.Conv1d(o, o, 3, 2, 1)) if k + 1 < len(pairs)
-                           else nn.Identity()])
-            for k, (i, o) in enumerate(pairs))
-        self.mid_modules = nn.ModuleList([residual(dims[-1], dims[-1]) for _ in range(2)])
-        self.up_modules = nn.ModuleList(
-            nn.ModuleList([residual(2 * o, i), residual(i, i),
-                           Resample(nn.ConvTranspose1d(i, i, 4, 2, 1))])
-            for i, o in reversed(pairs[1:]))
-        self.final_conv = nn.Sequential(ConvBlock(dims[1], dims[1], kernel_size, group_count),
-                                        nn.Conv1d(dims[1], input_dim, 1))
-
-    def forward(self, sample, timestep, global_cond):
-        cond = torch.cat([self.diffusion_step_encoder(timestep), global_cond], dim=-1)
-        x = sample.transpose(1, 2)
-        skips = []
-        for first, second, down in self.down_modules:
-            x = second(first(x, cond), cond)
-            skips.append(x)
-            x = down(x)
-        for block in self.mid_modules:
-            x = block(x, cond)
-        for first, second, up in self.up_modules:
-            x = torch.cat([x, skips.pop()], dim=1)
-            x = up(second(first(x, cond), cond))
-        return self.final_conv(x).transpose(1, 2)
 
 
 # --- the data -----------------------------------------------------------------------------------
