@@ -52,6 +52,8 @@ int dpc_controller_delay_max(const dpc_controller_def* def, const dpc_checkpoint
 
 enum { NO_SOURCE = -1 };
 
+// Grouped by what it is about.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct dpc_controller {
   dpc_controller_def def;
   int n_obs, horizon, rows_per_plan;
@@ -206,8 +208,12 @@ bool dpc_controller_observe(dpc_controller* controller, const dpc_tick_input* in
   if (!c->seen || input->epoch != c->epoch) {
     begin_epoch(c, input);
     push_history(c, input->obs);
+  } else if (input->tick <= c->tick) {
+    // the tick was made without its observation, which came late: it takes that row
+    --c->history_count;
+    push_history(c, input->obs);
   } else {
-    const uint64_t passed = input->tick > c->tick ? input->tick - c->tick : 1;
+    const uint64_t passed = input->tick - c->tick;
     const uint64_t rows =
         passed < (uint64_t)c->history_length ? passed : (uint64_t)c->history_length;
     for (uint64_t i = 0; i < rows; ++i) push_history(c, input->obs);

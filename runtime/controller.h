@@ -49,9 +49,10 @@ typedef struct dpc_controller dpc_controller;
 
 /// What the world looks like at this tick.
 typedef struct dpc_tick_input {
-  uint64_t tick;     // rises within an epoch; gaps are missed ticks
-  uint64_t epoch;    // differs whenever what came before no longer counts: new episode, new session
-  uint64_t seed;     // of the episode
+  uint64_t tick;   // rises within an epoch; gaps are missed ticks. The same again with `fresh`: the
+                   // tick was made without its observation, which has now come
+  uint64_t epoch;  // differs whenever what came before no longer counts: new episode, new session
+  uint64_t seed;   // of the episode
   const float* obs;  // [robot's observation dim], the newest, physical units; NULL: none yet
   bool fresh;        // `obs` was not there at the tick before
 } dpc_tick_input;

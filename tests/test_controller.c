@@ -77,7 +77,7 @@ static void test_plans_act_at_their_tick(void** state) {
       dpc_controller* c = make_controller(delay, rate);
       dpc_plan_request request = {0}, asked[64] = {0};
       int asked_count = 0;
-      for (uint64_t tick = 0; tick < (uint64_t)(40 * rate); ++tick) {
+      for (uint64_t tick = 0; tick < 40 * (uint64_t)rate; ++tick) {
         float obs[3], chunk[HORIZON];
         const dpc_tick_input input = observe(tick, 1, obs);
         dpc_tick_output out;
@@ -93,7 +93,7 @@ static void test_plans_act_at_their_tick(void** state) {
           continue;
         }
         const int number = since / (ROWS * rate);
-        const uint64_t from = (uint64_t)(number * ROWS * rate);
+        const uint64_t from = (uint64_t)number * ROWS * (uint64_t)rate;
         const int row = N_OBS - 1 + (int)(tick - from) / rate;
         assert_int_equal(out.mode, DPC_MODE_ACTIVE);
         assert_int_equal(out.plan, number);
@@ -146,12 +146,12 @@ static void test_late_plans(void** state) {
     float chunk[HORIZON];
     dpc_plan_request request = {0};
     dpc_plan plan = {0};
-    for (uint64_t tick = 0; tick <= (uint64_t)(delay + lateness); ++tick) {
+    for (uint64_t tick = 0; tick <= (uint64_t)delay + (uint64_t)lateness; ++tick) {
       float obs[3];
       const dpc_tick_input input = observe(tick, 1, obs);
       dpc_tick_output out;
       if (dpc_controller_observe(c, &input, &request)) plan = answer(&request, chunk);
-      const bool now = tick == (uint64_t)(delay + lateness);
+      const bool now = tick == (uint64_t)delay + (uint64_t)lateness;
       dpc_controller_tick(c, &input, now ? &plan : NULL, &out);
       const int row = N_OBS - 1 + (int)tick;
       assert_int_equal(out.mode, now && row < HORIZON ? DPC_MODE_ACTIVE : DPC_MODE_HOLD);
@@ -240,6 +240,31 @@ static void test_missing(void** state) {
   assert_near(request.obs[0], 5, 0);  // ticks 2 to 4 were missed: the tick before saw the same
 }
 
+// A tick that was made without its observation, and again with it, has one row of history.
+static void test_late_observation(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(0, 2);
+  float obs[3], chunk[HORIZON];
+  dpc_plan_request request;
+  dpc_tick_output out;
+  for (uint64_t tick = 0; tick < 16; ++tick) {
+    const dpc_tick_input input = observe(tick, 1, obs);
+    const bool due = dpc_controller_observe(c, &input, &request);
+    assert_int_equal(due, tick == 0);
+    const dpc_plan plan = answer(&request, chunk);
+    dpc_controller_tick(c, &input, due ? &plan : NULL, &out);
+  }
+  dpc_tick_input input = observe(15, 1, obs);
+  input.tick = 16;
+  input.fresh = false;
+  assert_false(dpc_controller_observe(c, &input, &request));
+  dpc_controller_tick(c, &input, NULL, &out);
+  input = observe(16, 1, obs);
+  assert_true(dpc_controller_observe(c, &input, &request));
+  assert_near(request.obs[0], 14, 0);
+  assert_near(request.obs[2], 16, 0);
+}
+
 static void test_settings_that_do_not_fit(void** state) {
   (void)state;
   const dpc_checkpoint_info policy = make_policy();
@@ -274,6 +299,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_new_epoch, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_bad_plans, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_late_observation, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_settings_that_do_not_fit, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
