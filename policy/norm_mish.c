@@ -36,18 +36,19 @@ static void spread_groups(const dpc_norm_mish* norm, const float* groups, float*
 static void group_stats(const dpc_norm_mish* norm, int batch, int time, const float* x,
                         float* stats) {
   float sums[DPC_CHANNELS_MAX], mean[DPC_CHANNELS_MAX];
-  const int channels = norm->channels, stride = batch * channels;
-  const float per_group = 1.0F / (float)(time * (channels / norm->groups));
+  const int channels = norm->channels, width = channels / norm->groups;
+  const size_t stride = (size_t)batch * (size_t)channels;
+  const float per_group = 1.0F / (float)(time * width);
   memset(sums, 0, sizeof(float) * (size_t)channels);
   for (int t = 0; t < time; ++t) {
-    for (int c = 0; c < channels; ++c) sums[c] += x[t * stride + c];
+    for (int c = 0; c < channels; ++c) sums[c] += x[(size_t)t * stride + (size_t)c];
   }
   sum_groups(norm, sums, per_group, stats);
   spread_groups(norm, stats, mean);
   memset(sums, 0, sizeof(float) * (size_t)channels);
   for (int t = 0; t < time; ++t) {
     for (int c = 0; c < channels; ++c) {
-      const float off = x[t * stride + c] - mean[c];
+      const float off = x[(size_t)t * stride + (size_t)c] - mean[c];
       sums[c] += off * off;
     }
   }
@@ -59,38 +60,41 @@ static void group_stats(const dpc_norm_mish* norm, int batch, int time, const fl
 void dpc_norm_mish_forward(const dpc_norm_mish* norm, int batch, int time, const float* x,
                            const float* gamma, const float* beta, const float* film, float* stats,
                            float* restrict out) {
-  const int channels = norm->channels, stride = batch * channels;
+  const int channels = norm->channels;
+  const size_t stride = (size_t)batch * (size_t)channels, stats_size = 2 * (size_t)norm->groups;
   float mean[DPC_CHANNELS_MAX], factor[DPC_CHANNELS_MAX];
-  for (int b = 0; b < batch; ++b, x += channels, out += channels, stats += 2 * norm->groups) {
+  for (int b = 0; b < batch; ++b, x += channels, out += channels, stats += stats_size) {
     group_stats(norm, batch, time, x, stats);
     spread_groups(norm, stats, mean);
     spread_groups(norm, stats + norm->groups, factor);
     for (int c = 0; c < channels; ++c) factor[c] *= gamma[c];
     for (int t = 0; t < time; ++t) {
       for (int c = 0; c < channels; ++c) {
-        out[t * stride + c] = dpc_mish((x[t * stride + c] - mean[c]) * factor[c] + beta[c]);
+        out[(size_t)t * stride + (size_t)c] =
+            dpc_mish((x[(size_t)t * stride + (size_t)c] - mean[c]) * factor[c] + beta[c]);
       }
     }
     if (film == NULL) continue;
     const float *scale = film + (size_t)b * 2 * (size_t)channels, *shift = scale + channels;
     for (int t = 0; t < time; ++t) {
       for (int c = 0; c < channels; ++c) {
-        out[t * stride + c] = scale[c] * out[t * stride + c] + shift[c];
+        out[(size_t)t * stride + (size_t)c] =
+            scale[c] * out[(size_t)t * stride + (size_t)c] + shift[c];
       }
     }
   }
 }
 
 // Through FiLM: grad of one sample's output becomes that of z = mish(y).
-static void film_backward(int time, int channels, int stride, const float* x, const float* mean,
+static void film_backward(int time, int channels, size_t stride, const float* x, const float* mean,
                           const float* factor, const float* beta, const float* film,
                           float* grad_film, float* restrict grad) {
   float* grad_scale = grad_film;
   float* grad_shift = grad_film + channels;
   memset(grad_film, 0, sizeof(float) * 2 * (size_t)channels);
   for (int t = 0; t < time; ++t) {
-    const float* row = x + t * stride;
-    float* restrict g = grad + t * stride;
+    const float* row = x + (size_t)t * stride;
+    float* restrict g = grad + (size_t)t * stride;
     for (int c = 0; c < channels; ++c) {
       grad_scale[c] += g[c] * dpc_mish((row[c] - mean[c]) * factor[c] + beta[c]);
       grad_shift[c] += g[c];
@@ -103,12 +107,13 @@ void dpc_norm_mish_backward(const dpc_norm_mish* norm, int batch, int time, cons
                             const float* gamma, const float* beta, const float* film,
                             const float* stats, const float* grad_out, float* grad_gamma,
                             float* grad_beta, float* grad_film, float* grad_x) {
-  const int channels = norm->channels, groups = norm->groups, stride = batch * channels;
-  const float per_group = 1.0F / (float)(time * (channels / groups));
+  const int channels = norm->channels, groups = norm->groups, width = channels / groups;
+  const size_t stride = (size_t)batch * (size_t)channels, stats_size = 2 * (size_t)groups;
+  const float per_group = 1.0F / (float)(time * width);
   float mean[DPC_CHANNELS_MAX], inverse[DPC_CHANNELS_MAX], factor[DPC_CHANNELS_MAX];
   float sum[DPC_CHANNELS_MAX], product[DPC_CHANNELS_MAX], by_group[DPC_CHANNELS_MAX];
-  if (grad_x != grad_out) memcpy(grad_x, grad_out, sizeof(float) * (size_t)time * (size_t)stride);
-  for (int b = 0; b < batch; ++b, x += channels, grad_x += channels, stats += 2 * groups) {
+  if (grad_x != grad_out) memcpy(grad_x, grad_out, sizeof(float) * (size_t)time * stride);
+  for (int b = 0; b < batch; ++b, x += channels, grad_x += channels, stats += stats_size) {
     spread_groups(norm, stats, mean);
     spread_groups(norm, stats + groups, inverse);
     for (int c = 0; c < channels; ++c) factor[c] = inverse[c] * gamma[c];
@@ -122,8 +127,8 @@ void dpc_norm_mish_backward(const dpc_norm_mish* norm, int batch, int time, cons
     memset(sum, 0, sizeof(float) * (size_t)channels);
     memset(product, 0, sizeof(float) * (size_t)channels);
     for (int t = 0; t < time; ++t) {
-      const float* row = x + t * stride;
-      float* restrict g = grad_x + t * stride;
+      const float* row = x + (size_t)t * stride;
+      float* restrict g = grad_x + (size_t)t * stride;
       for (int c = 0; c < channels; ++c) {
         const float off = row[c] - mean[c];
         g[c] *= dpc_mish_slope(off * factor[c] + beta[c]);
@@ -144,8 +149,8 @@ void dpc_norm_mish_backward(const dpc_norm_mish* norm, int batch, int time, cons
     sum_groups(norm, product, per_group, by_group);
     spread_groups(norm, by_group, product);
     for (int t = 0; t < time; ++t) {
-      const float* row = x + t * stride;
-      float* restrict g = grad_x + t * stride;
+      const float* row = x + (size_t)t * stride;
+      float* restrict g = grad_x + (size_t)t * stride;
       for (int c = 0; c < channels; ++c) {
         const float normal = (row[c] - mean[c]) * inverse[c];
         g[c] = inverse[c] * (g[c] * gamma[c] - sum[c] - normal * product[c]);

@@ -18,17 +18,19 @@ static void swap_axes(int rows, int columns, int n, const float* from, float* to
 
 // Two activations side by side in each row.
 static void join(int rows, int n, const float* a, const float* b, float* out) {
-  for (int i = 0; i < rows; ++i, out += 2 * n) {
-    memcpy(out, a + (size_t)i * n, sizeof(float) * (size_t)n);
-    memcpy(out + n, b + (size_t)i * n, sizeof(float) * (size_t)n);
+  const size_t width = (size_t)n;
+  for (int i = 0; i < rows; ++i, a += width, b += width, out += 2 * width) {
+    memcpy(out, a, sizeof(float) * width);
+    memcpy(out + width, b, sizeof(float) * width);
   }
 }
 
 // The first half of each row goes on, the second half belongs to the skip.
 static void split(int rows, int n, const float* joined, float* a, float* b) {
-  for (int i = 0; i < rows; ++i, joined += 2 * n) {
-    memcpy(a + (size_t)i * n, joined, sizeof(float) * (size_t)n);
-    memcpy(b + (size_t)i * n, joined + n, sizeof(float) * (size_t)n);
+  const size_t width = (size_t)n;
+  for (int i = 0; i < rows; ++i, joined += 2 * width, a += width, b += width) {
+    memcpy(a, joined, sizeof(float) * width);
+    memcpy(b, joined + width, sizeof(float) * width);
   }
 }
 

@@ -6,9 +6,12 @@
 
 // --- settings ------------------------------------------------------------------------------------
 
+// On the way up two levels lie side by side.
+enum { DOWN_DIM_MAX = DPC_CHANNELS_MAX / 2 };
+
 static const dpc_field unet_rows[] = {
     DPC_INT(dpc_unet_def, horizon, "16", 1, 1024, "rows", "rows in a chunk of actions"),
-    DPC_INT_LIST(dpc_unet_def, down_dims, "[64, 128, 256]", 1, DPC_CHANNELS_MAX / 2, "channels",
+    DPC_INT_LIST(dpc_unet_def, down_dims, "[64, 128, 256]", 1, DOWN_DIM_MAX, "channels",
                  "channels of each level; small is [64, 128, 256], large [256, 512, 1024]"),
     DPC_INT(dpc_unet_def, kernel_size, "5", 1, 31, "rows", "taps of a convolution, odd"),
     DPC_INT(dpc_unet_def, group_count, "8", 1, 256, "", "groups of the group normalisation"),

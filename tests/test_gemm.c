@@ -44,7 +44,8 @@ static void check_product(const layout* l, int m, int n, int k, float beta) {
     }
     // between the rows nothing is touched
     const size_t gap = i + 1 < m ? sizeof(float) * GAP : 0;
-    assert_memory_equal(c + i * ldc + n, before + i * ldc + n, gap);
+    const size_t end = (size_t)i * (size_t)ldc + (size_t)n;
+    assert_memory_equal(c + end, before + end, gap);
   }
 }
 

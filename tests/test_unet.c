@@ -54,8 +54,8 @@ static network make_network(void) {
   assert_ok(dpc_unet_create(&def, &arena, &n.unet, &error), &error);
   assert_ok(dpc_unet_work_create(n.unet, BATCH, true, &arena, &n.work, &error), &error);
   n.count = dpc_unet_param_count(n.unet);
-  n.rows = (size_t)(BATCH * def.horizon * def.input_dim);
-  n.conds = (size_t)(BATCH * def.global_cond_dim);
+  n.rows = (size_t)BATCH * (size_t)def.horizon * (size_t)def.input_dim;
+  n.conds = (size_t)BATCH * (size_t)def.global_cond_dim;
   n.params = DPC_TAKE(&arena, float, n.count);
   n.grads = DPC_TAKE(&arena, float, n.count);
   n.sample = DPC_TAKE(&arena, float, n.rows);

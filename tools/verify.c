@@ -6,7 +6,7 @@
 #include "tools/cli.h"
 #include "tools/verify_run.h"
 
-static const size_t ADDRESS_SPACE = (size_t)64 << 30;  // reserved; only what is touched is used
+static const size_t ADDRESS_SPACE = (size_t)4 << 30;  // reserved; only what is touched is used
 
 typedef struct args {
   dpc_cli cli;
@@ -22,7 +22,8 @@ static void print_row(const args* a, const char* what, double value, double limi
 static void print_table(const args* a, const dpc_verify_result* r) {
   char note[160], adjusted[64] = "";
   if (r->grad_adjusted > 0) {
-    (void)snprintf(adjusted, sizeof adjusted, ", %d first updates fitted", r->grad_adjusted);
+    (void)snprintf(adjusted, sizeof adjusted, ", %d first updates fitted (%.2g before)",
+                   r->grad_adjusted, r->grad_nmse_raw);
   }
   (void)snprintf(note, sizeof note, ", worst %s, of step %d%s", r->grad_worst, r->grad_step,
                  adjusted);
@@ -48,6 +49,7 @@ static dpc_status report(const args* a, const dpc_verify_result* r, dpc_error* e
   dpc_json_set_real(json, "output_max_abs", r->output_max_abs);
   dpc_json_set_real(json, "loss_abs", r->loss_abs);
   dpc_json_set_real(json, "grad_nmse_max", r->grad_nmse_max);
+  dpc_json_set_real(json, "grad_nmse_raw", r->grad_nmse_raw);
   dpc_json_set_text(json, "grad_worst", r->grad_worst);
   dpc_json_set_int(json, "grad_step", r->grad_step);
   dpc_json_set_int(json, "grad_adjusted", r->grad_adjusted);

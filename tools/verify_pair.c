@@ -159,7 +159,7 @@ static dpc_status read_losses(dpc_verify_pair* pair, dpc_arena* arena, dpc_error
   float* loss;
   DPC_TRY(read_tensor(pair->io, "loss", 1, &one, arena, &loss, error));
   pair->loss = loss[0];
-  int count;
+  int count = 0;
   DPC_TRY(count_rows(pair->io, "adamw_losses", 2, STEPS_MAX + 1, &count, error));
   pair->steps = count - 1;
   return read_tensor(pair->io, "adamw_losses", 1, &count, arena, &pair->losses, error);

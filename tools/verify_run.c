@@ -286,6 +286,7 @@ dpc_status dpc_verify_run(dpc_verify_pair* pair, dpc_arena* arena, dpc_verify_re
   DPC_TRY(first_step(&r, &result, error));
   later_steps(&r, &result);
   DPC_TRY(compare_params(&r, &result, error));
+  result.grad_nmse_raw = result.grad_nmse_max;
   if (result.grad_nmse_max < DOUBT_MAX && pair->steps > 1) fit_doubtful(&r, &result);
   *out = result;
   return DPC_OK;

@@ -13,6 +13,7 @@ typedef struct dpc_verify_result {
   double output_max_abs;
   double loss_abs;
   double grad_nmse_max;    // largest over the parameters' tensors
+  double grad_nmse_raw;    // the same before any weight was adjusted (see below)
   const char* grad_worst;  // the tensor that has it
   int grad_step;           // the step whose gradients the file holds, 1 or the last
   int grad_adjusted;       // weights whose first update was read off the reference
