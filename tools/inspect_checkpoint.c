@@ -4,6 +4,7 @@
 
 #include "policy/checkpoint.h"
 #include "tools/inspect.h"
+#include "tools/inspect_table.h"
 
 enum { KIND_TENSORS, KIND_CHECKPOINT, KIND_TRAINER };
 

@@ -5,6 +5,7 @@
 #include "proto/episode_log.h"
 #include "tools/episodes.h"
 #include "tools/inspect.h"
+#include "tools/inspect_table.h"
 
 /// What the episodes hold besides the arrays that training takes.
 typedef struct extras {
@@ -65,9 +66,14 @@ static int64_t count_steps(const dpc_episode_source* source) {
   return steps;
 }
 
+// The smallest, largest and average of some values.
+typedef struct value_range {
+  double min, max, mean;
+} value_range;
+
 /// Columns [first, first + count) of `values` [rows x width], as one.
-static dpc_range range_of(const float* values, int64_t rows, int width, int first, int count) {
-  dpc_range range = {(double)values[first], (double)values[first], 0};
+static value_range range_of(const float* values, int64_t rows, int width, int first, int count) {
+  value_range range = {(double)values[first], (double)values[first], 0};
   for (int64_t r = 0; r < rows; r++) {
     for (int c = first; c < first + count; c++) {
       const double value = (double)values[r * width + c];
@@ -86,13 +92,13 @@ static int compare_doubles(const void* a, const void* b) {
 }
 
 /// Smallest, median and largest; `values` are sorted. The median is in `mean`.
-static dpc_range spread_of(double* values, int count) {
+static value_range spread_of(double* values, int count) {
   qsort(values, (size_t)count, sizeof(*values), compare_doubles);
   const double median = (values[(count - 1) / 2] + values[count / 2]) / 2;
-  return (dpc_range){values[0], values[count - 1], median};
+  return (value_range){values[0], values[count - 1], median};
 }
 
-static dpc_range spread_of_lengths(const dpc_episode_source* source, double* scratch) {
+static value_range spread_of_lengths(const dpc_episode_source* source, double* scratch) {
   for (int i = 0; i < source->episode_count; i++) scratch[i] = source->lengths[i];
   return spread_of(scratch, source->episode_count);
 }
@@ -106,7 +112,7 @@ static void print_layout(const dpc_cli* cli, const char* what, const dpc_layout*
   const int width = dpc_layout_dim(layout);
   for (int s = 0, first = 0; s < layout->count; s++) {
     const dpc_signal* signal = &layout->signals[s];
-    dpc_range r = range_of(values, rows, width, first, signal->dim);
+    value_range r = range_of(values, rows, width, first, signal->dim);
     dpc_inspect_print_signal(cli, signal, -1, (double[]){r.min, r.mean, r.max});
     for (int i = 0; cli->verbosity > 0 && signal->dim > 1 && i < signal->dim; i++) {
       r = range_of(values, rows, width, first + i, 1);
@@ -136,7 +142,7 @@ static void print_duration(const dpc_cli* cli, double seconds) {
 }
 
 static void print(const dpc_cli* cli, const char* path, const dpc_episode_source* source,
-                  const extras* x, dpc_range lengths, dpc_range rewards) {
+                  const extras* x, value_range lengths, value_range rewards) {
   const int64_t steps = count_steps(source);
   const double period = (double)source->interface.period_ns * 1e-9;
   dpc_cli_print(cli, "%s: %d episode%s, %" PRId64 " steps at %g Hz, ", path, source->episode_count,
@@ -167,13 +173,13 @@ static void print(const dpc_cli* cli, const char* path, const dpc_episode_source
 
 // --- for programs -------------------------------------------------------------------------------
 
-static void set_range(dpc_json* json, dpc_range r) {
+static void set_range(dpc_json* json, value_range r) {
   dpc_json_set_real(json, "min", r.min);
   dpc_json_set_real(json, "max", r.max);
   dpc_json_set_real(json, "mean", r.mean);
 }
 
-static void set_spread(dpc_json* report, const char* key, dpc_range r) {
+static void set_spread(dpc_json* report, const char* key, value_range r) {
   dpc_json* json = dpc_json_set(report, key, dpc_json_object());
   dpc_json_set_real(json, "min", r.min);
   dpc_json_set_real(json, "median", r.mean);
@@ -202,7 +208,7 @@ static void set_layout(dpc_json* report, const char* key, const dpc_layout* layo
 }
 
 static dpc_json* make_report(const char* path, const dpc_episode_source* source, const extras* x,
-                             dpc_range lengths, dpc_range rewards) {
+                             value_range lengths, value_range rewards) {
   const int64_t steps = count_steps(source);
   dpc_json* report = dpc_json_object();
   dpc_json_set_text(report, "kind", "episodes");
@@ -234,9 +240,9 @@ static dpc_status show(const dpc_cli* cli, const char* path, const dpc_episode_s
                        const extras* x, dpc_error* error) {
   double* scratch = calloc((size_t)source->episode_count, sizeof(*scratch));
   if (scratch == NULL) return dpc_fail(error, DPC_ERR_NO_MEMORY, "%s: out of memory", path);
-  const dpc_range lengths = spread_of_lengths(source, scratch);
+  const value_range lengths = spread_of_lengths(source, scratch);
   free(scratch);
-  const dpc_range rewards = spread_of(x->best_rewards, source->episode_count);
+  const value_range rewards = spread_of(x->best_rewards, source->episode_count);
   print(cli, path, source, x, lengths, rewards);
   return dpc_cli_report(cli, make_report(path, source, x, lengths, rewards), error);
 }
