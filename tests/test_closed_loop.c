@@ -316,7 +316,7 @@ static void test_dead_simulator_is_noticed_and_reconnected_to(void** state) {
   (void)state;
   const pid_t first = start_sim("realtime", "100000:100010");
   const pid_t run = start_run("robot", NULL);
-  wait_for_log("dpc sim: connected");
+  wait_for_log("dpc run: connected");
   end(first);
   wait_for_log("the robot is lost");
   const pid_t second = start_sim("lockstep", "100000:100001");
@@ -332,7 +332,7 @@ static void test_dead_simulator_is_noticed_and_reconnected_to(void** state) {
 static void check_stops(int signal_number, const char* pace, const char* const* more) {
   const pid_t sim = start_sim("realtime", "100000:100010");
   const pid_t run = start_run(pace, more);
-  wait_for_log("dpc sim: connected");
+  wait_for_log("dpc run: connected");
   dpc_clock_sleep_until(dpc_time_after(dpc_clock_now(), dpc_seconds(0.3)));
   assert_int_equal(kill(run, signal_number), 0);
   assert_int_equal(wait_for(run), 0);

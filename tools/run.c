@@ -180,7 +180,9 @@ static dpc_status connect_robot(run* r, dpc_error* error) {
   DPC_TRY(dpc_link_create(&r->link_def, &info->interface, "dpc run " DPC_VERSION, &r->arena,
                           &r->link, error));
   dpc_log(DPC_LOG_INFO, "waiting for the robot at %s", r->link_def.endpoint);
-  return dpc_link_handshake(r->link, signal_fd, error);
+  DPC_TRY(dpc_link_handshake(r->link, signal_fd, error));
+  dpc_log(DPC_LOG_INFO, "connected");
+  return DPC_OK;
 }
 
 static dpc_status make_loop(run* r, dpc_error* error) {
