@@ -27,7 +27,7 @@ void dpc_conv_avx512(const dpc_conv_call* call) {
   conv_groups(call, call->weights);
 }
 
-void dpc_norm_avx512(const dpc_norm_call* call) {
+static void norm(const dpc_norm_call* call) {
   norm_rows(call, dpc_to_bf16_generic);
 }
 
@@ -37,6 +37,6 @@ const dpc_kernels dpc_kernels_avx512 = {
     .group_bf16 = dpc_group_generic,
     .conv = dpc_conv_avx512,
     .conv_bf16 = dpc_conv_bf16_generic,
-    .norm = dpc_norm_avx512,
+    .norm = norm,
     .to_bf16 = dpc_to_bf16_generic,
 };
