@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "policy/engine.h"
 #include "policy/gemm.h"
 
 struct dpc_policy {
@@ -10,11 +11,12 @@ struct dpc_policy {
   dpc_unet* unet;
   float* params;
   dpc_schedule* schedule;
+  dpc_engine* engine;
 };
 
 struct dpc_policy_work {
   dpc_sampler* sampler;
-  dpc_unet_work* unet;
+  dpc_engine_work* engine;
   int count;          // values in a chunk
   float* cond;        // [n_obs x observation dim], normalised
   float* x;           // [horizon x action dim], normalised; noise that becomes the chunk
@@ -27,6 +29,12 @@ struct dpc_policy_work {
 // --- load -----------------------------------------------------------------------------------------
 
 dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc_policy** out, dpc_error* error) {
+  const dpc_engine_def engine = dpc_engine_def_default();
+  return dpc_policy_load_for(path, &engine, arena, out, error);
+}
+
+dpc_status dpc_policy_load_for(const char* path, const dpc_engine_def* engine, dpc_arena* arena,
+                               dpc_policy** out, dpc_error* error) {
   // the network must find its matrix library single-threaded, whoever loads it
   DPC_TRY(dpc_gemm_start(error));
   const size_t mark = dpc_arena_mark(arena);
@@ -38,6 +46,9 @@ dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc_policy** out,
     status = dpc_schedule_create(&policy->info.schedule, arena, &policy->schedule, error);
     if (status != DPC_OK) dpc_fail_prefix(error, status, "%s: ", path);
   }
+  if (status == DPC_OK) {
+    status = dpc_engine_create(engine, policy->unet, policy->params, arena, &policy->engine, error);
+  }
   if (status != DPC_OK) {
     dpc_arena_release(arena, mark);
     return status;
@@ -46,8 +57,22 @@ dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc_policy** out,
   return DPC_OK;
 }
 
+const dpc_engine* dpc_policy_engine(const dpc_policy* policy) {
+  return policy->engine;
+}
+
 const dpc_checkpoint_info* dpc_policy_info(const dpc_policy* policy) {
   return &policy->info;
+}
+
+// The engine's work area knows the timesteps of the sampler's grid.
+static dpc_status create_engine_work(const dpc_policy* policy, dpc_arena* arena,
+                                     dpc_policy_work* work, dpc_error* error) {
+  const int steps = dpc_sampler_steps(work->sampler);
+  float* timesteps = DPC_TAKE(arena, float, steps);
+  if (timesteps == NULL) return dpc_arena_full(arena, "a policy's work area", error);
+  for (int i = 0; i < steps; ++i) timesteps[i] = (float)dpc_sampler_timestep(work->sampler, i);
+  return dpc_engine_work_create(policy->engine, timesteps, steps, arena, &work->engine, error);
 }
 
 static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* sampler,
@@ -67,7 +92,7 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
                             .noise = chunks + 2 * count};
   const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
   DPC_TRY(dpc_sampler_create(def, policy->schedule, arena, &work->sampler, error));
-  DPC_TRY(dpc_unet_work_create(policy->unet, 1, false, arena, &work->unet, error));
+  DPC_TRY(create_engine_work(policy, arena, work, error));
   *out = work;
   return DPC_OK;
 }
@@ -107,6 +132,7 @@ dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, con
   const dpc_checkpoint_info* info = &policy->info;
   DPC_TRY(check_finite(&info->interface.obs, "observation", obs, info->policy.n_obs, error));
   dpc_normalizer_apply(&info->obs_normalizer, obs, info->policy.n_obs, work->cond);
+  dpc_engine_observe(policy->engine, work->engine, work->cond);
   work->key = key;
   work->plan = plan;
   dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, 0, work->count, work->x);
@@ -115,9 +141,7 @@ dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, con
 
 // Counter 0 of the noise is the start, i + 1 is what step i adds.
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) {
-  const float timestep = (float)dpc_sampler_timestep(work->sampler, i);
-  dpc_unet_forward(policy->unet, policy->params, work->unet, 1, work->x, &timestep, work->cond,
-                   work->prediction);
+  dpc_engine_step(policy->engine, work->engine, i, work->x, work->prediction);
   if (dpc_sampler_stochastic(work->sampler, i)) {
     dpc_rng_normal(work->key, DPC_STREAM_POLICY_NOISE, work->plan, (uint32_t)i + 1, work->count,
                    work->noise);

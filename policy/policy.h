@@ -5,6 +5,7 @@
 #pragma once
 
 #include "policy/checkpoint.h"
+#include "policy/engine.h"
 #include "policy/rng.h"
 
 /// Weights, schedule, normalisers and layouts; const after load.
@@ -18,6 +19,16 @@ typedef struct dpc_policy_work dpc_policy_work;
 /// start-up only.
 DPC_NODISCARD dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc_policy** out,
                                          dpc_error* error);
+
+/// The same with settings of the engine; dpc_policy_load takes the defaults.
+/// Allocates: from the arena; mmap and jansson's heap, both given back. Blocks: disk. Thread:
+/// start-up only.
+DPC_NODISCARD dpc_status dpc_policy_load_for(const char* path, const dpc_engine_def* engine,
+                                             dpc_arena* arena, dpc_policy** out, dpc_error* error);
+
+/// The packed network.
+/// Allocates: no. Blocks: no. Thread: any.
+const dpc_engine* dpc_policy_engine(const dpc_policy* policy);
 
 /// What the checkpoint says.
 /// Allocates: no. Blocks: no. Thread: any.

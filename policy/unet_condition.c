@@ -19,23 +19,37 @@ static void embed_timestep(const dpc_unet_pass* p, const float* timestep) {
   }
 }
 
-void dpc_unet_condition_forward(const dpc_unet_pass* p, const float* timestep, const float* cond) {
+void dpc_unet_embed_forward(const dpc_unet_pass* p, const float* timestep) {
   const dpc_unet* u = p->unet;
   dpc_unet_work* w = p->work;
-  const int embed = u->def.step_embed_dim, given = u->def.global_cond_dim;
+  const int embed = u->def.step_embed_dim;
   embed_timestep(p, timestep);
   dpc_linear_forward(p->batch, embed, 4 * embed, w->embed, p->params + u->step_weight1,
                      p->params + u->step_bias1, w->hidden);
   dpc_mish_forward(p->batch * 4 * embed, w->hidden, w->hidden_mish);
   // the second linear layer writes its rows in place, cond_dim apart
   for (int b = 0; b < p->batch; ++b) {
-    float* row = w->cond + (size_t)b * u->cond_dim;
-    memcpy(row, p->params + u->step_bias2, sizeof(float) * (size_t)embed);
-    memcpy(row + embed, cond + (size_t)b * given, sizeof(float) * (size_t)given);
+    memcpy(w->cond + (size_t)b * u->cond_dim, p->params + u->step_bias2,
+           sizeof(float) * (size_t)embed);
   }
   dpc_gemm_nt(p->batch, embed, 4 * embed, w->hidden_mish, 4 * embed, p->params + u->step_weight2,
               4 * embed, 1, w->cond, u->cond_dim);
-  dpc_mish_forward(p->batch * u->cond_dim, w->cond, w->cond_mish);
+  for (int b = 0; b < p->batch; ++b) {
+    const size_t row = (size_t)b * u->cond_dim;
+    dpc_mish_forward(embed, w->cond + row, w->cond_mish + row);
+  }
+}
+
+void dpc_unet_condition_forward(const dpc_unet_pass* p, const float* timestep, const float* cond) {
+  const dpc_unet* u = p->unet;
+  dpc_unet_work* w = p->work;
+  const int embed = u->def.step_embed_dim, given = u->def.global_cond_dim;
+  dpc_unet_embed_forward(p, timestep);
+  for (int b = 0; b < p->batch; ++b) {
+    const size_t row = (size_t)b * u->cond_dim + (size_t)embed;
+    memcpy(w->cond + row, cond + (size_t)b * given, sizeof(float) * (size_t)given);
+    dpc_mish_forward(given, w->cond + row, w->cond_mish + row);
+  }
 }
 
 void dpc_unet_condition_backward(const dpc_unet_pass* p, float* grad_cond) {

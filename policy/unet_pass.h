@@ -1,5 +1,5 @@
 /// Inside the U-Net: the work area, and the parts of a pass through the network. Shared by the files
-/// unet*.c and nobody else. Activations are [time][batch][channel] (conv1d.h says why).
+/// unet*.c, and engine_film.c for the timestep's part. Activations are [time][batch][channel] (conv1d.h says why).
 #pragma once
 
 #include "policy/unet_plan.h"
@@ -87,6 +87,10 @@ void dpc_unet_residual_forward(const dpc_unet_pass* p, const dpc_unet_residual* 
 void dpc_unet_residual_backward(const dpc_unet_pass* p, const dpc_unet_residual* residual,
                                 const dpc_unet_residual_work* w, const float* in,
                                 const float* grad_out, float* grad_in);
+
+/// The timestep's columns of work->cond and work->cond_mish alone.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+void dpc_unet_embed_forward(const dpc_unet_pass* p, const float* timestep);
 
 /// From timestep [batch] and cond [batch][global_cond_dim] to work->cond_mish.
 /// Allocates: no. Blocks: no. Thread: any, one work area each.

@@ -75,18 +75,23 @@ static void act_by_hand(const dpc_sampler_def* def, uint32_t plan, float* chunk)
   dpc_error error = {""};
   dpc_schedule* schedule;
   dpc_sampler* sampler;
-  dpc_unet_work* work;
+  dpc_engine* engine;
+  dpc_engine_work* work;
+  const dpc_engine_def engine_def = dpc_engine_def_default();
   assert_ok(dpc_schedule_create(&info.schedule, &arena, &schedule, &error), &error);
   assert_ok(dpc_sampler_create(def, schedule, &arena, &sampler, &error), &error);
-  assert_ok(dpc_unet_work_create(unet, 1, false, &arena, &work, &error), &error);
+  assert_ok(dpc_engine_create(&engine_def, unet, params, &arena, &engine, &error), &error);
+  float timesteps[100];
+  for (int i = 0; i < def->steps; ++i) timesteps[i] = (float)dpc_sampler_timestep(sampler, i);
+  assert_ok(dpc_engine_work_create(engine, timesteps, def->steps, &arena, &work, &error), &error);
   float cond[N_OBS * OBS_DIM], x[CHUNK], prediction[CHUNK], noise[CHUNK];
   for (int i = 0; i < N_OBS * OBS_DIM; ++i) {
     cond[i] = obs[i] * obs_scale[i % OBS_DIM] + obs_offset[i % OBS_DIM];
   }
+  dpc_engine_observe(engine, work, cond);
   dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, 0, CHUNK, x);
   for (int i = 0; i < def->steps; ++i) {
-    const float timestep = (float)dpc_sampler_timestep(sampler, i);
-    dpc_unet_forward(unet, params, work, 1, x, &timestep, cond, prediction);
+    dpc_engine_step(engine, work, i, x, prediction);
     dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, (uint32_t)i + 1, CHUNK, noise);
     dpc_sampler_step(sampler, i, prediction, noise, CHUNK, x);
   }

@@ -13,7 +13,7 @@
 
 static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is touched is used
 
-enum { KEY_WARMUP = 0x1000, KEY_SAMPLER, KEY_GRID, KEY_ETA };
+enum { KEY_WARMUP = 0x1000, KEY_SAMPLER, KEY_GRID, KEY_ETA, KEY_PRECISION };
 
 static const char* const sampler_names[] = {"ddim", "ddpm", NULL};
 static const char* const grid_names[] = {"leading", "linspace", "trailing", NULL};
@@ -22,6 +22,7 @@ static const struct argp_option options[] = {
     {"policy", 'p', "FILE", 0, "The policy", 0},
     {"runs", 'n', "N", 0, "Chunks to time (default: 200)", 0},
     {"warmup", KEY_WARMUP, "N", 0, "Chunks before that (default: 20)", 0},
+    {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32 or bf16 (default: auto)", 0},
     {"sampler", KEY_SAMPLER, "KIND", 0,
      "ddim or ddpm; this and the next three: default is what the policy's file says", 0},
     {"steps", 's', "N", 0, "Denoising steps per chunk", 0},
@@ -40,6 +41,7 @@ typedef struct bench {
   int runs, warmup;
   int sampler, steps, grid;  // -1: the policy's own
   double eta;                // < 0: the policy's own
+  dpc_engine_def engine;
 
   dpc_arena arena;
   dpc_policy* policy;
@@ -73,6 +75,14 @@ static error_t parse(int key, char* text, struct argp_state* state) {
     case KEY_ETA:
       b->eta = dpc_cli_real(state, "--eta", text, 0, 1);
       return 0;
+    case KEY_PRECISION: {
+      dpc_error error = {""};
+      const dpc_field* field = dpc_fields_find(&dpc_engine_fields, "precision");
+      if (dpc_field_parse(&dpc_engine_fields, field, text, &b->engine, &error) != DPC_OK) {
+        argp_error(state, "--precision: %s", error.text);
+      }
+      return 0;
+    }
     case ARGP_KEY_END:
       if (b->path == NULL) argp_error(state, "--policy is missing");
       return 0;
@@ -92,7 +102,7 @@ static dpc_sampler_def choose_sampler(const bench* b) {
 
 static dpc_status load(bench* b, dpc_error* error) {
   DPC_TRY(dpc_arena_map(&b->arena, ADDRESS_SPACE, error));
-  DPC_TRY(dpc_policy_load(b->path, &b->arena, &b->policy, error));
+  DPC_TRY(dpc_policy_load_for(b->path, &b->engine, &b->arena, &b->policy, error));
   const dpc_checkpoint_info* info = dpc_policy_info(b->policy);
   const dpc_sampler_def sampler = choose_sampler(b);
   DPC_TRY(dpc_policy_work_create(b->policy, &sampler, &b->arena, &b->work, error));
@@ -173,7 +183,14 @@ static dpc_json* quantiles(const bench* b, const char* name, const dpc_latency* 
 static dpc_status report(bench* b, dpc_error* error) {
   dpc_cli_print(&b->cli, "%-10s %8s %10s %10s %10s %10s\n", "us", "count", "p50", "p99", "p99.9",
                 "max");
+  const dpc_engine_info engine = dpc_engine_describe(dpc_policy_engine(b->policy));
+  const dpc_duration median = dpc_latency_summarize(&b->step).p50;
+  const double gflops = median.ns > 0 ? 2 * engine.macs / (double)median.ns : 0;
   dpc_json* json = dpc_json_object();
+  dpc_json_set_text(json, "isa", engine.isa);
+  dpc_json_set_text(json, "precision", engine.precision);
+  dpc_json_set_int(json, "weight_bytes_per_step", (int64_t)engine.weight_bytes);
+  dpc_json_set_real(json, "gflops", gflops);
   dpc_json_set(json, "step_us", quantiles(b, "step", &b->step));
   dpc_json_set(json, "chunk_us", quantiles(b, "chunk", &b->whole));
   dpc_json_set_int(json, "allocations", b->during.allocations);
@@ -189,6 +206,8 @@ static dpc_status report(bench* b, dpc_error* error) {
                 ", context switches %" PRId64 "\n",
                 dpc_policy_steps(b->work), b->during.allocations, b->during.page_faults,
                 b->during.context_switches);
+  dpc_cli_print(&b->cli, "%s on %s; %.2f MB of weights per step, %.1f GFLOP/s\n", engine.precision,
+                engine.isa, (double)engine.weight_bytes * 1e-6, gflops);
   return dpc_cli_report(&b->cli, json, error);
 }
 
@@ -200,6 +219,7 @@ static dpc_status run(bench* b, dpc_error* error) {
 
 int main(int argc, char** argv) {
   static bench b = {.runs = 200, .warmup = 20, .sampler = -1, .steps = -1, .grid = -1, .eta = -1};
+  b.engine = dpc_engine_def_default();
   const dpc_cli_program program = {
       .name = "bench",
       .doc = "Time a policy: each denoising step, and each whole chunk, in one thread.",

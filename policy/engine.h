@@ -1,0 +1,72 @@
+/// The U-Net packed for inference: the same function as dpc_unet_forward for one sample, several
+/// times faster (policy/unet.h is its oracle).
+///
+/// Weights are packed once, in the order and layout in which the kernels read them. What does not
+/// change is not computed again: FiLM's linear layer acts on mish([embedded timestep, observations]),
+/// so its part of each timestep is a table made at start, and its part of the observations is
+/// computed once per chunk; the timestep's network never runs in the loop.
+///
+/// The engine is const and shared by threads; each thread has its own work area.
+#pragma once
+
+#include "policy/unet.h"
+
+typedef enum dpc_precision {
+  DPC_PRECISION_AUTO,  // what is fastest without loss: fp32
+  DPC_PRECISION_FP32,
+  DPC_PRECISION_BF16,  // weights and what they multiply rounded to bfloat16, sums in fp32
+} dpc_precision;
+
+typedef struct dpc_engine_def {
+  int precision;  // dpc_precision
+} dpc_engine_def;
+
+/// Section "engine".
+extern const dpc_field_table dpc_engine_fields;
+
+/// Defaults of the field table.
+/// Allocates: no. Blocks: no. Thread: any.
+dpc_engine_def dpc_engine_def_default(void);
+
+/// Ranges of all fields. DPC_ERR_CONFIG names the field.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_engine_def_check(const dpc_engine_def* def, dpc_error* error);
+
+typedef struct dpc_engine dpc_engine;
+typedef struct dpc_engine_work dpc_engine_work;
+
+/// What an engine is made of.
+typedef struct dpc_engine_info {
+  const char* isa;        // of the kernels
+  const char* precision;  // "fp32" or "bf16"
+  size_t weight_bytes;    // read per step
+  double macs;            // multiply-adds per step, without those that meet padding
+} dpc_engine_info;
+
+/// Pack the network's parameters, [dpc_unet_param_count], for this machine or for what DPC_ISA
+/// names. `unet` and `params` are kept and must outlive the engine. DPC_ERR_CONFIG,
+/// DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_engine_create(const dpc_engine_def* def, const dpc_unet* unet,
+                                           const float* params, dpc_arena* arena, dpc_engine** out,
+                                           dpc_error* error);
+
+/// What it is made of.
+/// Allocates: no. Blocks: no. Thread: any.
+dpc_engine_info dpc_engine_describe(const dpc_engine* engine);
+
+/// Make a work area for the `count` timesteps of a sampler's grid. dpc_gemm_start comes before.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_engine_work_create(const dpc_engine* engine, const float* timesteps,
+                                                int count, dpc_arena* arena, dpc_engine_work** out,
+                                                dpc_error* error);
+
+/// Take in the observations of a chunk: cond [global_cond_dim], normalised.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+void dpc_engine_observe(const dpc_engine* engine, dpc_engine_work* work, const float* cond);
+
+/// Predict at timestep `i` of the grid: sample and out are [horizon][input_dim]. Same inputs, same
+/// build, same instruction set: same bits.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+void dpc_engine_step(const dpc_engine* engine, dpc_engine_work* work, int i, const float* sample,
+                     float* out);

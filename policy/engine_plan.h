@@ -1,0 +1,102 @@
+/// Inside the engine: the network as a list of operations on buffers. Shared by the files engine*.c
+/// and nobody else.
+#pragma once
+
+#include "policy/engine.h"
+#include "policy/kernels/kernels.h"
+#include "policy/unet_plan.h"
+
+/// Rows of activations in the work area, channels padded to whole blocks, with zeros before and
+/// after. Padding and borders are never written, so they stay zero.
+typedef struct dpc_engine_buffer {
+  int rows, row;  // `row` values from one to the next
+  size_t offset;  // of row 0, in values
+} dpc_engine_buffer;
+
+/// Some of a buffer's channels.
+typedef struct dpc_engine_view {
+  int buffer, channel;
+} dpc_engine_view;
+
+/// A convolution, or one phase of a transposed one.
+typedef struct dpc_engine_conv {
+  const dpc_unet_conv* conv;
+  dpc_engine_view in, out;
+  int split;     // channels before the skip's, where the input is joined; 0 where it is not
+  int channels;  // that the input's rows hold, padding between the joined parts included
+  int first, step, taps, tap_of[2];  // of a phase: the reference's taps
+  int positions;
+  int out_first, out_step;  // rows of the output
+  bool bf16;
+  const float* weights;
+  const uint16_t* weights_bf16;
+  const float* bias;
+} dpc_engine_conv;
+
+/// Normalisation and what follows it.
+typedef struct dpc_engine_norm {
+  const dpc_unet_conv_block* block;
+  dpc_engine_view in, out, around;  // around.buffer < 0 for none
+  int film;                         // offset of the scale, or -1
+  bool wants_float, wants_bf16;
+  const float *gamma, *beta;
+} dpc_engine_norm;
+
+typedef enum dpc_engine_kind { DPC_ENGINE_CONV, DPC_ENGINE_NORM, DPC_ENGINE_ROUND } dpc_engine_kind;
+
+typedef struct dpc_engine_op {
+  dpc_engine_kind kind;
+  union {
+    dpc_engine_conv conv;
+    dpc_engine_norm norm;
+    dpc_engine_view round;  // rows of this view's buffer, from its channel on, `round_channels`
+  };
+  int round_channels;
+} dpc_engine_op;
+
+enum { DPC_ENGINE_OPS_MAX = 32 * DPC_UNET_LEVELS_MAX, DPC_ENGINE_BUFFERS_MAX = 128 };
+
+struct dpc_engine {
+  const dpc_unet* unet;
+  const float* params;
+  const dpc_kernels* kernels;
+  bool bf16;
+  dpc_engine_op ops[DPC_ENGINE_OPS_MAX];
+  int op_count;
+  dpc_engine_buffer buffers[DPC_ENGINE_BUFFERS_MAX];
+  int buffer_count;
+  size_t values;              // in all buffers
+  int film_size;              // values of all FiLM layers
+  int input, output;          // buffers
+  const float* film_weights;  // packed, the observations' columns
+  const float* film_bias;     // [film_size]
+  size_t weight_bytes;
+};
+
+struct dpc_engine_work {
+  float* values;
+  uint16_t* values_bf16;
+  float* film_steps;  // [grid][film_size]
+  float* film_obs;    // [film_size]
+  float* cond_mish;   // [global_cond_dim]
+  int count;
+};
+
+/// List the operations; no weights yet.
+/// Allocates: no. Blocks: no. Thread: start-up only.
+void dpc_engine_plan(dpc_engine* engine);
+
+/// Pack what the operations read.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_engine_pack(dpc_engine* engine, dpc_arena* arena, dpc_error* error);
+
+/// Pack FiLM's columns of the observations.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_engine_film_pack(dpc_engine* engine, dpc_arena* arena,
+                                              dpc_error* error);
+
+/// Write film [film_size]: what `timestep` adds to FiLM, without the bias. `scratch` is a work
+/// area of the network.
+/// Allocates: no. Blocks: no. Thread: any, one scratch each.
+void dpc_engine_film_step(const dpc_engine* engine, dpc_unet_work* scratch, float timestep,
+                          float* film);

@@ -1,0 +1,47 @@
+// AVX2 and FMA: 8 sums in registers, 4 positions x 1 block of two vectors.
+#include <immintrin.h>
+
+#include "policy/kernels/kernel_tables.h"
+#include "policy/kernels/norm_blocks.h"
+
+#define TILE_LANES                 8
+#define TILE_PAIR                  1
+#define TILE_PREFETCH              2048  // bytes ahead in the weights
+#define TILE_ELEMENT               float
+#define TILE_VECTOR                __m256
+#define TILE_VECTOR_IN             __m256
+#define TILE_INPUT(call)           ((call)->in)
+#define TILE_LOAD(p)               _mm256_loadu_ps(p)
+#define TILE_STORE(p, v)           _mm256_storeu_ps(p, v)
+#define TILE_LOAD_WEIGHTS(p)       _mm256_loadu_ps(p)
+#define TILE_BROADCAST(p)          _mm256_set1_ps(*(p))
+#define TILE_MULTIPLY_ADD(s, x, w) _mm256_fmadd_ps(x, w, s)
+#include "policy/kernels/conv_tiles.h"
+
+static void conv(const dpc_conv_call* call) {
+  const ptrdiff_t block = (ptrdiff_t)call->taps * call->channels * DPC_LANES;
+  for (int b = 0; b < call->blocks; ++b) {
+    const float* weights = call->weights + b * block;
+    const float* bias = call->bias + b * DPC_LANES;
+    float* out = call->out + b * DPC_LANES;
+    if (call->positions == 1) {
+      tile_positions(1, 1, call, weights, bias, out);
+    } else {
+      tile_positions(4, 1, call, weights, bias, out);
+    }
+  }
+}
+
+static void norm(const dpc_norm_call* call) {
+  norm_rows(call, dpc_to_bf16_generic);
+}
+
+const dpc_kernels dpc_kernels_avx2 = {
+    .name = "avx2",
+    .group = dpc_group_generic,
+    .group_bf16 = dpc_group_generic,
+    .conv = conv,
+    .conv_bf16 = dpc_conv_bf16_generic,
+    .norm = norm,
+    .to_bf16 = dpc_to_bf16_generic,
+};

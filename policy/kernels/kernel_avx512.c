@@ -1,0 +1,42 @@
+// AVX-512: 16 sums in registers, as 16 positions x 1 block, 8 x 2 or 4 x 4.
+#include <immintrin.h>
+
+#include "policy/kernels/kernel_tables.h"
+#include "policy/kernels/norm_blocks.h"
+
+#define TILE_LANES                 16
+#define TILE_PAIR                  1
+#define TILE_PREFETCH              4096  // bytes ahead in the weights
+#define TILE_ELEMENT               float
+#define TILE_VECTOR                __m512
+#define TILE_VECTOR_IN             __m512
+#define TILE_INPUT(call)           ((call)->in)
+#define TILE_LOAD(p)               _mm512_loadu_ps(p)
+#define TILE_STORE(p, v)           _mm512_storeu_ps(p, v)
+#define TILE_LOAD_WEIGHTS(p)       _mm512_loadu_ps(p)
+#define TILE_BROADCAST(p)          _mm512_set1_ps(*(p))
+#define TILE_MULTIPLY_ADD(s, x, w) _mm512_fmadd_ps(x, w, s)
+#include "policy/kernels/conv_tiles_512.h"
+
+int dpc_group_avx512(int positions) {
+  if (positions >= 16) return 1;
+  return positions >= 8 ? 2 : 4;
+}
+
+void dpc_conv_avx512(const dpc_conv_call* call) {
+  conv_groups(call, call->weights);
+}
+
+static void norm(const dpc_norm_call* call) {
+  norm_rows(call, dpc_to_bf16_generic);
+}
+
+const dpc_kernels dpc_kernels_avx512 = {
+    .name = "avx512",
+    .group = dpc_group_avx512,
+    .group_bf16 = dpc_group_generic,
+    .conv = dpc_conv_avx512,
+    .conv_bf16 = dpc_conv_bf16_generic,
+    .norm = norm,
+    .to_bf16 = dpc_to_bf16_generic,
+};

@@ -1,0 +1,57 @@
+// AVX-512 with BF16: as AVX-512, and dot products of pairs of bfloat16 in the same tiles.
+#include <immintrin.h>
+
+#include "policy/kernels/kernel_tables.h"
+#include "policy/kernels/norm_blocks.h"
+
+static inline __m512bh load_pairs(const uint16_t* from) {
+  return (__m512bh)_mm512_loadu_si512(from);
+}
+
+static inline __m512bh broadcast_pair(const uint16_t* from) {
+  int32_t pair;
+  memcpy(&pair, from, sizeof pair);
+  return (__m512bh)_mm512_set1_epi32(pair);
+}
+
+#define TILE_LANES                 16
+#define TILE_PAIR                  2
+#define TILE_PREFETCH              4096  // bytes ahead in the weights
+#define TILE_ELEMENT               uint16_t
+#define TILE_VECTOR                __m512
+#define TILE_VECTOR_IN             __m512bh
+#define TILE_INPUT(call)           ((call)->in_bf16)
+#define TILE_LOAD(p)               _mm512_loadu_ps(p)
+#define TILE_STORE(p, v)           _mm512_storeu_ps(p, v)
+#define TILE_LOAD_WEIGHTS(p)       load_pairs(p)
+#define TILE_BROADCAST(p)          broadcast_pair(p)
+#define TILE_MULTIPLY_ADD(s, x, w) _mm512_dpbf16_ps(s, x, w)
+#include "policy/kernels/conv_tiles_512.h"
+
+static void conv_bf16(const dpc_conv_call* call) {
+  conv_groups(call, call->weights_bf16);
+}
+
+static void to_bf16(int n, const float* from, uint16_t* to) {
+  int i = 0;
+  for (; i + DPC_LANES <= n; i += DPC_LANES) {
+    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + i));
+    memcpy(to + i, &rounded, sizeof rounded);
+  }
+  for (; i < n; ++i) to[i] = dpc_bf16(from[i]);
+}
+
+static void norm(const dpc_norm_call* call) {
+  norm_rows(call, to_bf16);
+}
+
+const dpc_kernels dpc_kernels_avx512_bf16 = {
+    .name = "avx512_bf16",
+    .bf16_dot = true,
+    .group = dpc_group_avx512,
+    .group_bf16 = dpc_group_avx512,
+    .conv = dpc_conv_avx512,
+    .conv_bf16 = conv_bf16,
+    .norm = norm,
+    .to_bf16 = to_bf16,
+};

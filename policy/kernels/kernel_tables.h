@@ -1,0 +1,31 @@
+/// Inside the kernels: one table per file. Used by kernels.c and nobody else.
+#pragma once
+
+#include "policy/kernels/kernels.h"
+
+extern const dpc_kernels dpc_kernels_generic;
+extern const dpc_kernels dpc_kernels_avx2;
+extern const dpc_kernels dpc_kernels_avx512;
+extern const dpc_kernels dpc_kernels_avx512_bf16;
+
+// What one file lends to the next; each is the function of its table that kernels.h describes.
+
+/// One block.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_group_generic(int positions);
+
+/// dpc_kernels.conv_bf16 for groups of one block.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_conv_bf16_generic(const dpc_conv_call* call);
+
+/// dpc_kernels.to_bf16.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_to_bf16_generic(int n, const float* from, uint16_t* to);
+
+/// Blocks that 16 sums hold beside the positions.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_group_avx512(int positions);
+
+/// dpc_kernels.conv.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_conv_avx512(const dpc_conv_call* call);

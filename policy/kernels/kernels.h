@@ -1,0 +1,115 @@
+/// The engine's dense kernels: convolution, and normalisation with what follows it. One table of
+/// functions per instruction set, picked once at start; the generic one is plain C and the oracle
+/// of the others.
+///
+/// Channels come in blocks of 16: rows of activations, biases and normalisations are padded with
+/// zeros to whole blocks. A convolution's weights are packed [group][tap][channel][16 * width],
+/// where a group is as many neighbouring blocks of outputs as the kernel holds in registers beside
+/// its positions, so that one call reads them once, from first to last.
+///
+/// bfloat16 has the same layout with pairs of channels, [group][tap][channel / 2][16 * width][2].
+#pragma once
+
+#include "policy/base.h"
+
+enum { DPC_LANES = 16 };  // channels in a block
+
+/// `channels`, rounded up to whole blocks.
+static inline int dpc_lanes_up(int channels) {
+  return (channels + DPC_LANES - 1) / DPC_LANES * DPC_LANES;
+}
+
+/// out[p] = bias + sum over taps k and channels c of in[first + p * step + k][c] * weights[k][c].
+///
+/// Rows of `in` outside [0, rows) are zeros, and are mostly not read: as far as a kernel reads them
+/// they must be there (see DPC_BORDER).
+typedef struct dpc_conv_call {
+  const float* in;          // row 0, position 0 of the input
+  const uint16_t* in_bf16;  // likewise, for conv_bf16
+  int in_row;               // elements from one row to the next
+  int channels;             // summed per tap; even for conv_bf16
+  int rows;                 // of the input
+  int first;                // row that tap 0 of position 0 reads, may be negative
+  int step;                 // rows from one position to the next, 1 or 2
+  int taps, positions;      // at least 1
+  const float* weights;     // packed
+  const uint16_t* weights_bf16;
+  const float* bias;  // [16 * blocks]
+  int blocks;         // of 16 output channels
+  float* out;         // [positions] rows of 16 * blocks, out_row apart
+  int out_row;
+} dpc_conv_call;
+
+/// Rows of zeros that a kernel may read after the input's last row, beyond those that the taps
+/// reach; before the first row it reads what the taps reach.
+enum { DPC_BORDER = 8 };
+
+/// Per group of `width` channels over all rows: y = (x - mean) / sqrt(var + 1e-5) * gamma + beta,
+/// z = mish(y), then scale * z + shift when there is FiLM, then + around when that is not NULL.
+typedef struct dpc_norm_call {
+  const float* x;  // [rows] of `channels`, contiguous
+  int rows, channels;
+  int groups, width;          // groups * width <= channels; what is beyond stays 0
+  const float *gamma, *beta;  // [channels]
+  const float* film[2];       // two terms, each [2 * channels], scale then shift; NULL for none
+  const float* around;        // what is added at the end, around_row apart; NULL for none
+  int around_row;
+  float* out;  // out_row apart; NULL when only out_bf16 is wanted
+  int out_row;
+  uint16_t* out_bf16;  // likewise rounded to bfloat16; NULL when not wanted
+} dpc_norm_call;
+
+typedef enum dpc_isa {
+  DPC_ISA_GENERIC,
+  DPC_ISA_AVX2,
+  DPC_ISA_AVX512,
+  DPC_ISA_AVX512_BF16,
+  DPC_ISA_COUNT
+} dpc_isa;
+
+typedef struct dpc_kernels {
+  const char* name;
+  bool bf16_dot;                     // conv_bf16 is faster than conv
+  int (*group)(int positions);       // most blocks that one group of conv's has
+  int (*group_bf16)(int positions);  // likewise of conv_bf16's
+  void (*conv)(const dpc_conv_call* call);
+  void (*conv_bf16)(const dpc_conv_call* call);
+  void (*norm)(const dpc_norm_call* call);
+  void (*to_bf16)(int n, const float* from, uint16_t* to);  // rounds to nearest, ties to even
+} dpc_kernels;
+
+/// Blocks in the group that begins where `left` blocks remain: a power of two, at most `most`.
+static inline int dpc_group_width(int most, int left) {
+  int width = most;
+  while (width > left) width /= 2;
+  return width;
+}
+
+/// The kernels of one instruction set, or NULL when this machine or this build lacks it.
+/// Allocates: no. Blocks: no. Thread: any.
+const dpc_kernels* dpc_kernels_of(dpc_isa isa);
+
+/// The fastest kernels this machine runs, or those that the environment's DPC_ISA names (generic,
+/// avx2, avx512, avx512_bf16). DPC_ERR_CONFIG for a name that is unknown, or that this machine
+/// does not support.
+/// Allocates: no. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_kernels_pick(const dpc_kernels** out, dpc_error* error);
+
+/// Round to bfloat16: to nearest, ties to even; NaN stays NaN.
+static inline uint16_t dpc_bf16(float value) {
+  union {
+    float value;
+    uint32_t bits;
+  } u = {value};
+  if ((u.bits & 0x7fffffffU) > 0x7f800000U) return (uint16_t)((u.bits >> 16) | 0x40U);
+  return (uint16_t)((u.bits + 0x7fffU + ((u.bits >> 16) & 1U)) >> 16);
+}
+
+/// And back, exactly.
+static inline float dpc_from_bf16(uint16_t value) {
+  union {
+    uint32_t bits;
+    float value;
+  } u = {(uint32_t)value << 16};
+  return u.value;
+}

@@ -1,0 +1,204 @@
+// Every fast kernel against the generic one, over odd sizes, unaligned ends and guard values.
+
+#include "policy/kernels/kernels.h"
+
+#include "policy/rng.h"
+#include "tests/test.h"
+
+enum { ROWS = 48, BLOCKS = 7, MAX_CHANNELS = 40, MAX_TAPS = 7, PAD = 48 };
+enum {
+  IN_SIZE = (ROWS + PAD) * MAX_CHANNELS,
+  OUT_SIZE = ROWS * DPC_LANES * BLOCKS + 2 * DPC_LANES
+};
+
+static const float GUARD = 12345.0F;
+
+static float weights[BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS];
+static float packed[BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS];
+static uint16_t packed_bf16[BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS];
+static float in[IN_SIZE + 1], bias[BLOCKS * DPC_LANES], expected[OUT_SIZE], got[OUT_SIZE];
+static uint16_t in_bf16[IN_SIZE + 2];
+
+static void draw(uint32_t stream, int count, float* out) {
+  dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, stream, 0, count, out);
+}
+
+// From [block][tap][channel][16] to groups of `most` blocks, and pairs of channels.
+static void pack(const dpc_conv_call* call, int most, int pair) {
+  size_t at = 0;
+  for (int b = 0; b < call->blocks;) {
+    const int width = dpc_group_width(most, call->blocks - b);
+    for (int k = 0; k < call->taps; ++k) {
+      for (int c = 0; c < call->channels; c += pair) {
+        for (int j = 0; j < width * DPC_LANES * pair; ++j, ++at) {
+          const int n = j / pair, block = b + n / DPC_LANES;
+          const int row = (block * call->taps + k) * call->channels + c + j % pair;
+          packed[at] = weights[row * DPC_LANES + n % DPC_LANES];
+          packed_bf16[at] = dpc_bf16(packed[at]);
+        }
+      }
+    }
+    b += width;
+  }
+}
+
+static void run(const dpc_kernels* kernels, dpc_conv_call call, bool bf16, float* out) {
+  for (int i = 0; i < OUT_SIZE; ++i) out[i] = GUARD;
+  call.out = out + DPC_LANES - 1;  // not aligned
+  pack(&call, bf16 ? kernels->group_bf16(call.positions) : kernels->group(call.positions),
+       bf16 ? 2 : 1);
+  if (bf16)
+    kernels->conv_bf16(&call);
+  else
+    kernels->conv(&call);
+}
+
+static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, bool bf16) {
+  // rows outside are zeros
+  const int before = -call.first, row = call.in_row;
+  memset(in, 0, sizeof in);
+  memset(in_bf16, 0, sizeof in_bf16);
+  draw(7, call.rows * row, in + 1 + (ptrdiff_t)before * row);
+  for (int i = 0; i < IN_SIZE; ++i) in_bf16[i + 2] = dpc_bf16(in[i + 1]);
+  call.in = in + 1 + (ptrdiff_t)before * row;
+  call.in_bf16 = in_bf16 + 2 + (ptrdiff_t)before * row;
+  call.weights = packed;
+  call.weights_bf16 = packed_bf16;
+  call.bias = bias;
+  call.out_row = call.blocks * DPC_LANES;
+  run(dpc_kernels_of(DPC_ISA_GENERIC), call, bf16, expected);
+  run(kernels, call, bf16, got);
+  const int used = call.positions * call.out_row;
+  for (int i = 0; i < OUT_SIZE; ++i) {
+    const bool written = i >= DPC_LANES - 1 && i < DPC_LANES - 1 + used;
+    if (!written) assert_true(got[i] == GUARD && expected[i] == GUARD);
+    assert_near(got[i], expected[i], 1e-4);
+  }
+}
+
+static void sweep_conv(const dpc_kernels* kernels, bool bf16) {
+  static const int positions[] = {1, 2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 17, 20};
+  static const int channels[] = {2, 6, 16, 34}, taps[] = {1, 2, 3, 5, 7};
+  for (int p = 0; p < DPC_COUNT(positions); ++p) {
+    for (int k = 0; k < DPC_COUNT(taps); ++k) {
+      for (int step = 1; step <= 2; ++step) {
+        for (int blocks = 1; blocks <= BLOCKS; blocks += 2) {
+          const int count = channels[(p + k + blocks) % DPC_COUNT(channels)] + (bf16 ? 0 : p % 2);
+          const dpc_conv_call call = {.in_row = count + k,
+                                      .channels = count,
+                                      .rows = positions[p] * step,
+                                      .first = -(taps[k] / 2),
+                                      .step = step,
+                                      .taps = taps[k],
+                                      .positions = positions[p],
+                                      .blocks = blocks};
+          check_conv(kernels, call, bf16);
+        }
+      }
+    }
+  }
+}
+
+static void test_convolutions(void** state) {
+  (void)state;
+  draw(0, DPC_COUNT(weights), weights);
+  draw(1, DPC_COUNT(bias), bias);
+  for (int isa = DPC_ISA_GENERIC + 1; isa < DPC_ISA_COUNT; ++isa) {
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    if (kernels == NULL) continue;
+    sweep_conv(kernels, false);
+    sweep_conv(kernels, true);
+  }
+}
+
+// --- normalisation -------------------------------------------------------------------------------
+
+static float x[OUT_SIZE], around[OUT_SIZE], affine[6][2 * DPC_LANES * BLOCKS];
+static uint16_t expected_bf16[OUT_SIZE], got_bf16[OUT_SIZE];
+
+static void check_norm(const dpc_kernels* kernels, dpc_norm_call call) {
+  const dpc_kernels* generic = dpc_kernels_of(DPC_ISA_GENERIC);
+  const int used = call.groups * call.width;
+  draw(3, call.rows * call.channels, x);
+  for (int t = 0; t < call.rows; ++t) {
+    for (int c = used; c < call.channels; ++c) x[t * call.channels + c] = 0;
+  }
+  for (int i = 0; i < OUT_SIZE; ++i) expected[i] = got[i] = GUARD;
+  memset(expected_bf16, 0x55, sizeof expected_bf16);
+  memset(got_bf16, 0x55, sizeof got_bf16);
+  call.x = x;
+  call.out = expected + 1, call.out_bf16 = expected_bf16 + 1;
+  generic->norm(&call);
+  call.out = got + 1, call.out_bf16 = got_bf16 + 1;
+  kernels->norm(&call);
+  for (int i = 0; i < OUT_SIZE; ++i) {
+    assert_near(got[i], expected[i], 1e-5);
+    assert_near(dpc_from_bf16(got_bf16[i]), dpc_from_bf16(expected_bf16[i]), 0.1);
+    const bool row = i >= 1 && (i - 1) / call.out_row < call.rows;
+    const bool written = row && (i - 1) % call.out_row < call.channels;
+    if (!written) assert_true(got[i] == GUARD && got_bf16[i] == 0x5555);
+  }
+}
+
+static void test_normalisations(void** state) {
+  (void)state;
+  static const struct {
+    int groups, width;
+  } shapes[] = {{1, 1}, {8, 8}, {3, 5}, {4, 16}, {2, 20}, {8, 12}, {16, 7}, {1, 100}};
+  for (int i = 0; i < 6; ++i) draw(10 + (uint32_t)i, DPC_COUNT(affine[i]), affine[i]);
+  draw(20, OUT_SIZE, around);
+  for (int isa = DPC_ISA_GENERIC + 1; isa < DPC_ISA_COUNT; ++isa) {
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    for (int s = 0; kernels != NULL && s < DPC_COUNT(shapes); ++s) {
+      const int used = shapes[s].groups * shapes[s].width, channels = dpc_lanes_up(used);
+      static float gamma[DPC_LANES * BLOCKS], beta[DPC_LANES * BLOCKS];
+      memset(gamma, 0, sizeof gamma);
+      memset(beta, 0, sizeof beta);
+      memcpy(gamma, affine[0], sizeof(float) * (size_t)used);
+      memcpy(beta, affine[1], sizeof(float) * (size_t)used);
+      dpc_norm_call call = {.rows = 1 + 3 * s % 17,
+                            .channels = channels,
+                            .groups = shapes[s].groups,
+                            .width = shapes[s].width,
+                            .gamma = gamma,
+                            .beta = beta,
+                            .around_row = channels,
+                            .out_row = channels + DPC_LANES};
+      check_norm(kernels, call);
+      call.film[0] = affine[2], call.film[1] = affine[3];
+      check_norm(kernels, call);
+      call.around = around;
+      check_norm(kernels, call);
+    }
+  }
+}
+
+static void test_rounding(void** state) {
+  (void)state;
+  float values[99];
+  uint16_t rounded[100];
+  draw(30, DPC_COUNT(values), values);
+  values[0] = 1.00390625F;  // ties to even, down
+  values[1] = 1.01171875F;  // up
+  for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    for (int n = 0; kernels != NULL && n < DPC_COUNT(values); ++n) {
+      memset(rounded, 0x55, sizeof rounded);
+      kernels->to_bf16(n, values, rounded);
+      for (int i = 0; i < n; ++i) assert_int_equal(rounded[i], dpc_bf16(values[i]));
+      assert_int_equal(rounded[n], 0x5555);
+    }
+  }
+  assert_true(dpc_from_bf16(dpc_bf16(values[0])) == 1.0F);
+  assert_true(dpc_from_bf16(dpc_bf16(values[1])) == 1.015625F);
+  assert_true(isnan(dpc_from_bf16(dpc_bf16(NAN))));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_convolutions),
+      cmocka_unit_test(test_normalisations),
+      cmocka_unit_test(test_rounding),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
