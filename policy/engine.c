@@ -5,10 +5,10 @@
 #include "policy/engine_plan.h"
 #include "policy/norm_mish.h"
 
-static const char* const precisions[] = {"auto", "fp32", "bf16", NULL};
+const char* const dpc_precision_names[] = {"auto", "fp32", "bf16", NULL};
 
 static const dpc_field fields[] = {
-    DPC_CHOICE(dpc_engine_def, precision, "auto", precisions,
+    DPC_CHOICE(dpc_engine_def, precision, "auto", dpc_precision_names,
                "arithmetic of the network; auto is fp32"),
 };
 DPC_FIELD_TABLE(dpc_engine_fields, dpc_engine_def, "engine", "how the network is computed", fields);

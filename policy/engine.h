@@ -17,6 +17,9 @@ typedef enum dpc_precision {
   DPC_PRECISION_BF16,  // weights and what they multiply rounded to bfloat16, sums in fp32
 } dpc_precision;
 
+/// Names of the precisions, in order; ends with NULL. For DPC_CHOICE.
+extern const char* const dpc_precision_names[];
+
 typedef struct dpc_engine_def {
   int precision;  // dpc_precision
 } dpc_engine_def;

@@ -75,14 +75,9 @@ static error_t parse(int key, char* text, struct argp_state* state) {
     case KEY_ETA:
       b->eta = dpc_cli_real(state, "--eta", text, 0, 1);
       return 0;
-    case KEY_PRECISION: {
-      dpc_error error = {""};
-      const dpc_field* field = dpc_fields_find(&dpc_engine_fields, "precision");
-      if (dpc_field_parse(&dpc_engine_fields, field, text, &b->engine, &error) != DPC_OK) {
-        argp_error(state, "--precision: %s", error.text);
-      }
+    case KEY_PRECISION:
+      b->engine.precision = dpc_cli_choice(state, "--precision", text, dpc_precision_names);
       return 0;
-    }
     case ARGP_KEY_END:
       if (b->path == NULL) argp_error(state, "--policy is missing");
       return 0;

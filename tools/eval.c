@@ -14,6 +14,7 @@ enum {
   KEY_STEPS,
   KEY_GRID,
   KEY_ETA,
+  KEY_PRECISION,
   KEY_DELAY,
   KEY_ACTIONS,
   KEY_SEED,
@@ -38,6 +39,7 @@ static const struct argp_option options[] = {
     {"steps", KEY_STEPS, "N", 0, "Denoising steps", 0},
     {"grid", KEY_GRID, "GRID", 0, "Which timesteps: leading, linspace or trailing", 0},
     {"eta", KEY_ETA, "X", 0, "Randomness of DDIM, from 0 to 1", 0},
+    {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32 or bf16 (auto)", 0},
     {"delay", KEY_DELAY, "D", 0, "Steps from asking for a plan to its first action (0)", 0},
     {"n-actions", KEY_ACTIONS, "N", 0, "Rows executed per plan (as the policy was trained for)", 0},
     {"seed", KEY_SEED, "SEED", 0, "Seed of the run, for the policy's noise (0)", 0},
@@ -53,6 +55,7 @@ typedef struct eval {
   dpc_seed_range seeds;                                 // empty: not given
   int sampler, steps, grid, delay, n_actions, threads;  // -1: not given
   double eta;                                           // < 0: not given
+  dpc_engine_def engine;
   uint64_t seed;
   const char* record_dir;
   bool successes_only;
@@ -89,6 +92,9 @@ static error_t parse(int key, char* text, struct argp_state* state) {
       return 0;
     case KEY_ETA:
       e->eta = dpc_cli_real(state, "--eta", text, 0, 1);
+      return 0;
+    case KEY_PRECISION:
+      e->engine.precision = dpc_cli_choice(state, "--precision", text, dpc_precision_names);
       return 0;
     case KEY_DELAY:
       e->delay = dpc_cli_int(state, "--delay", text, 0, 1000);
@@ -173,7 +179,7 @@ static double now_seconds(void) {
 
 static dpc_status run_episodes(eval* e, dpc_error* error) {
   DPC_TRY(dpc_arena_map(&e->arena, POLICY_SIZE, error));
-  DPC_TRY(dpc_policy_load(e->policy_path, &e->arena, &e->policy, error));
+  DPC_TRY(dpc_policy_load_for(e->policy_path, &e->engine, &e->arena, &e->policy, error));
   const int count = (int)(e->seeds.end - e->seeds.first);
   e->def = (dpc_rollouts_def){.rollout = make_rollout_def(e),
                               .first_seed = (uint32_t)e->seeds.first,
@@ -238,6 +244,9 @@ static void set_settings(dpc_json* json, const eval* e) {
   dpc_json_set_int(json, "steps", sampler->steps);
   dpc_json_set_text(json, "grid", grid_names[sampler->grid]);
   dpc_json_set_real(json, "eta", sampler->eta);
+  const dpc_engine_info engine = dpc_engine_describe(dpc_policy_engine(e->policy));
+  dpc_json_set_text(json, "precision", engine.precision);
+  dpc_json_set_text(json, "isa", engine.isa);
   dpc_json_set_int(json, "delay", controller->delay);
   dpc_json_set_int(json, "n_actions",
                    controller->n_actions > 0 ? controller->n_actions : trained_rows);

@@ -52,6 +52,7 @@ typedef struct run {
   run_def def;
   dpc_link_def link_def;
   dpc_controller_def controller_def;
+  dpc_engine_def engine;
   dpc_sampler_def sampler;
 
   dpc_arena arena;
@@ -68,12 +69,13 @@ typedef struct run {
   dpc_run_result result;
 } run;
 
-enum { SECTIONS = 4, SAMPLER = 3 };
+enum { SECTIONS = 5, SAMPLER = 4 };
 
 static void list_sections(run* r, dpc_config_section sections[SECTIONS]) {
   sections[0] = (dpc_config_section){.table = &run_fields, .def = &r->def};
   sections[1] = (dpc_config_section){.table = &dpc_link_fields, .def = &r->link_def};
   sections[2] = (dpc_config_section){.table = &dpc_controller_fields, .def = &r->controller_def};
+  sections[3] = (dpc_config_section){.table = &dpc_engine_fields, .def = &r->engine};
   sections[SAMPLER] = (dpc_config_section){.table = &dpc_sampler_fields, .def = &r->sampler};
 }
 
@@ -86,7 +88,7 @@ static dpc_status load(run* r, dpc_config_section* sections, dpc_error* error) {
     return dpc_fail(error, DPC_ERR_CONFIG, "run.policy: which file? (run.policy=FILE)");
   }
   DPC_TRY(dpc_arena_map(&r->arena, ADDRESS_SPACE, error));
-  DPC_TRY(dpc_policy_load(r->def.policy, &r->arena, &r->policy, error));
+  DPC_TRY(dpc_policy_load_for(r->def.policy, &r->engine, &r->arena, &r->policy, error));
   r->sampler = dpc_policy_info(r->policy)->sampler;
   sections[SAMPLER].keep = true;
   DPC_TRY(dpc_cli_read_config(&r->cli, error));
