@@ -228,7 +228,7 @@ dpc_status dpc_field_parse(const dpc_field_table* table, const dpc_field* field,
   char* member = (char*)def + field->offset;
   if (field->type == DPC_FIELD_TEXT) {
     memset(member, 0, field->size);
-    memcpy(member, text, strlen(text));
+    memcpy(member, text, strlen(text) + 1);
   } else {
     memcpy(member, &parsed, field->size);
   }
@@ -258,7 +258,7 @@ dpc_status dpc_fields_check(const dpc_field_table* table, const void* def, dpc_e
                         field->key, chosen);
       }
     }
-    char text[DPC_LIST_MAX * (DPC_LIST_TEXT_MAX + 2) + 4];
+    char text[DPC_LIST_MAX * (DPC_LIST_TEXT_MAX + 2) + 4] = "";
     value parsed;
     const bool printed = dpc_field_print(field, def, text, sizeof text) == DPC_OK;
     if (!printed || !parse_value(field, text, &parsed)) {
