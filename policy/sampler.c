@@ -17,16 +17,16 @@ struct dpc_sampler {
   sampler_step* steps;  // [count], from noisy to clean
 };
 
-static const char* const kinds[] = {"ddim", "ddpm", NULL};
-static const char* const grids[] = {"leading", "linspace", "trailing", NULL};
+const char* const dpc_sampler_kind_names[] = {"ddim", "ddpm", NULL};
+const char* const dpc_grid_names[] = {"leading", "linspace", "trailing", NULL};
 static const char* const variances[] = {"fixed_small", "fixed_large", NULL};
 
 static const dpc_field fields[] = {
-    DPC_CHOICE(dpc_sampler_def, kind, "ddim", kinds, "the update rule"),
+    DPC_CHOICE(dpc_sampler_def, kind, "ddim", dpc_sampler_kind_names, "the update rule"),
     DPC_INT(dpc_sampler_def, steps, "10", 1, 10000, "",
             "denoising steps per chunk, at most schedule.steps"),
     DPC_REAL(dpc_sampler_def, eta, "0", 0, 1, "", "ddim: 0 deterministic, 1 as random as ddpm"),
-    DPC_CHOICE(dpc_sampler_def, grid, "leading", grids,
+    DPC_CHOICE(dpc_sampler_def, grid, "leading", dpc_grid_names,
                "which training timesteps are visited; trailing for few steps"),
     DPC_REAL(dpc_sampler_def, clip, "1", 0, 1000, "normalised",
              "limit of the predicted clean chunk; 0 is off"),

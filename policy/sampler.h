@@ -18,6 +18,10 @@ typedef enum dpc_grid {
   DPC_GRID_TRAILING   // T - i T / K - 1: begins at T - 1; the one for few steps
 } dpc_grid;
 
+/// Names of the kinds and grids, in order; both end with NULL. For DPC_CHOICE and for options.
+extern const char* const dpc_sampler_kind_names[];
+extern const char* const dpc_grid_names[];
+
 typedef enum dpc_variance { DPC_VARIANCE_FIXED_SMALL, DPC_VARIANCE_FIXED_LARGE } dpc_variance;
 
 typedef struct dpc_sampler_def {

@@ -15,9 +15,6 @@ static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is 
 
 enum { KEY_WARMUP = 0x1000, KEY_SAMPLER, KEY_GRID, KEY_ETA, KEY_PRECISION };
 
-static const char* const sampler_names[] = {"ddim", "ddpm", NULL};
-static const char* const grid_names[] = {"leading", "linspace", "trailing", NULL};
-
 static const struct argp_option options[] = {
     {"policy", 'p', "FILE", 0, "The policy", 0},
     {"runs", 'n', "N", 0, "Chunks to time (default: 200)", 0},
@@ -67,10 +64,10 @@ static error_t parse(int key, char* text, struct argp_state* state) {
       b->steps = dpc_cli_int(state, "--steps", text, 1, 1000);
       return 0;
     case KEY_SAMPLER:
-      b->sampler = dpc_cli_choice(state, "--sampler", text, sampler_names);
+      b->sampler = dpc_cli_choice(state, "--sampler", text, dpc_sampler_kind_names);
       return 0;
     case KEY_GRID:
-      b->grid = dpc_cli_choice(state, "--grid", text, grid_names);
+      b->grid = dpc_cli_choice(state, "--grid", text, dpc_grid_names);
       return 0;
     case KEY_ETA:
       b->eta = dpc_cli_real(state, "--eta", text, 0, 1);

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "runtime/clock.h"
 #include "tools/cli.h"
 #include "tools/eval_keep.h"
 #include "tools/score.h"
@@ -25,9 +25,6 @@ enum {
 };
 
 static const size_t POLICY_SIZE = (size_t)4 << 30;  // address space; only what is touched is used
-
-static const char* const sampler_names[] = {"ddim", "ddpm", NULL};
-static const char* const grid_names[] = {"leading", "linspace", "trailing", NULL};
 
 static const struct argp_option options[] = {
     {"policy", 'p', "FILE", 0, "The checkpoint to evaluate", 0},
@@ -82,13 +79,13 @@ static error_t parse(int key, char* text, struct argp_state* state) {
       e->seeds = dpc_cli_seeds(state, "--seeds", text);
       return 0;
     case KEY_SAMPLER:
-      e->sampler = dpc_cli_choice(state, "--sampler", text, sampler_names);
+      e->sampler = dpc_cli_choice(state, "--sampler", text, dpc_sampler_kind_names);
       return 0;
     case KEY_STEPS:
       e->steps = dpc_cli_int(state, "--steps", text, 1, 1000);
       return 0;
     case KEY_GRID:
-      e->grid = dpc_cli_choice(state, "--grid", text, grid_names);
+      e->grid = dpc_cli_choice(state, "--grid", text, dpc_grid_names);
       return 0;
     case KEY_ETA:
       e->eta = dpc_cli_real(state, "--eta", text, 0, 1);
@@ -171,12 +168,6 @@ static dpc_rollout_def make_rollout_def(const eval* e) {
   return def;
 }
 
-static double now_seconds(void) {
-  struct timespec now;
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static dpc_status run_episodes(eval* e, dpc_error* error) {
   DPC_TRY(dpc_arena_map(&e->arena, POLICY_SIZE, error));
   DPC_TRY(dpc_policy_load_for(e->policy_path, &e->engine, &e->arena, &e->policy, error));
@@ -191,9 +182,9 @@ static dpc_status run_episodes(eval* e, dpc_error* error) {
   e->results = calloc((size_t)count, sizeof *e->results);
   if (e->results == NULL)
     return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %d results", count);
-  const double start = now_seconds();
+  const dpc_time start = dpc_clock_now();
   const dpc_status status = dpc_rollouts_run(&e->def, e->policy, e->results, error);
-  e->seconds = now_seconds() - start;
+  e->seconds = dpc_to_seconds(dpc_time_since(dpc_clock_now(), start));
   dpc_cli_progress_end(&e->cli);
   DPC_TRY(status);
   return dpc_score_of(e->results, count, (uint32_t)e->seed, &e->score, error);
@@ -240,9 +231,9 @@ static void set_settings(dpc_json* json, const eval* e) {
   const dpc_controller_def* controller = &e->def.rollout.controller;
   const int trained_rows = dpc_policy_info(e->policy)->policy.n_actions;
   dpc_json_set_text(json, "policy", e->policy_path);
-  dpc_json_set_text(json, "sampler", sampler_names[sampler->kind]);
+  dpc_json_set_text(json, "sampler", dpc_sampler_kind_names[sampler->kind]);
   dpc_json_set_int(json, "steps", sampler->steps);
-  dpc_json_set_text(json, "grid", grid_names[sampler->grid]);
+  dpc_json_set_text(json, "grid", dpc_grid_names[sampler->grid]);
   dpc_json_set_real(json, "eta", sampler->eta);
   const dpc_engine_info engine = dpc_engine_describe(dpc_policy_engine(e->policy));
   dpc_json_set_text(json, "precision", engine.precision);

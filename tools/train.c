@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "policy/train/trainer.h"
+#include "runtime/clock.h"
 #include "sim/push_task.h"
 #include "tools/cli.h"
 #include "tools/episodes.h"
@@ -70,14 +70,8 @@ static error_t parse(int key, char* text, struct argp_state* state) {
   }
 }
 
-static dpc_time now(void) {
-  struct timespec t;
-  (void)clock_gettime(CLOCK_MONOTONIC, &t);
-  return (dpc_time){(int64_t)t.tv_sec * 1000000000 + t.tv_nsec};
-}
-
 static double seconds_since(dpc_time earlier) {
-  return dpc_to_seconds(dpc_time_since(now(), earlier));
+  return dpc_to_seconds(dpc_time_since(dpc_clock_now(), earlier));
 }
 
 // --- the output folder --------------------------------------------------------------------------
@@ -267,7 +261,7 @@ static void log_step(run* r, const dpc_train_report* report) {
   dpc_train_metrics_step(&r->metrics, report, r->loss, r->samples_per_second);
   r->line_loss = 0;
   r->line_steps = 0;
-  r->line_start = now();
+  r->line_start = dpc_clock_now();
 }
 
 static void validate(run* r, int64_t step) {
@@ -300,7 +294,7 @@ static void roll_out(run* r, int64_t step) {
 static dpc_status loop(run* r, int64_t last, dpc_error* error) {
   const dpc_train_def* def = &r->settings.train;
   r->first_step = dpc_trainer_steps_done(r->trainer);
-  r->start = r->line_start = now();
+  r->start = r->line_start = dpc_clock_now();
   while (dpc_trainer_steps_done(r->trainer) < last && !dpc_cli_interrupted()) {
     dpc_train_report report;
     DPC_TRY(dpc_trainer_step(r->trainer, &report, error));
