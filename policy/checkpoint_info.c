@@ -42,16 +42,12 @@ static dpc_status check_dims(const dpc_checkpoint_info* info, dpc_error* error) 
   return DPC_OK;
 }
 
-static dpc_status check_steps(const dpc_checkpoint_info* info, dpc_error* error) {
+static dpc_status check_rows(const dpc_checkpoint_info* info, dpc_error* error) {
   const int executable = info->unet.horizon - info->policy.n_obs + 1;
   if (info->policy.n_actions > executable) {
     return dpc_fail(error, DPC_ERR_CONFIG,
                     "policy.n_actions: %d is more than unet.horizon - policy.n_obs + 1 = %d",
                     info->policy.n_actions, executable);
-  }
-  if (info->sampler.steps > info->schedule.steps) {
-    return dpc_fail(error, DPC_ERR_CONFIG, "sampler.steps: %d is more than schedule.steps, %d",
-                    info->sampler.steps, info->schedule.steps);
   }
   return DPC_OK;
 }
@@ -67,11 +63,11 @@ static dpc_status check_normalizers(const dpc_checkpoint_info* info, dpc_error* 
 dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* info, dpc_error* error) {
   DPC_TRY(dpc_policy_def_check(&info->policy, error));
   DPC_TRY(dpc_schedule_def_check(&info->schedule, error));
-  DPC_TRY(dpc_sampler_def_check(&info->sampler, error));
+  DPC_TRY(dpc_sampler_def_check(&info->sampler, &info->schedule, error));
   DPC_TRY(dpc_interface_check(&info->interface, error));
   DPC_TRY(check_dims(info, error));
   DPC_TRY(dpc_unet_def_check(&info->unet, error));
-  DPC_TRY(check_steps(info, error));
+  DPC_TRY(check_rows(info, error));
   DPC_TRY(check_normalizers(info, error));
   const size_t digits = strspn(info->dataset_sha256, "0123456789abcdef");
   if (info->dataset_sha256[digits] != '\0' || (digits != 0 && digits != 64)) {

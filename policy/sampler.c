@@ -6,7 +6,7 @@
 //   clean = clip(clean_from_x x + clean_from_prediction prediction)
 //   x     = from_clean clean + from_x x + from_prediction prediction + from_noise noise
 typedef struct sampler_step {
-  int timestep;
+  double timestep;
   double clean_from_x, clean_from_prediction;
   double from_clean, from_x, from_prediction, from_noise;
 } sampler_step;
@@ -27,7 +27,7 @@ static const dpc_field fields[] = {
             "denoising steps per chunk, at most schedule.steps"),
     DPC_REAL(dpc_sampler_def, eta, "0", 0, 1, "", "ddim: 0 deterministic, 1 as random as ddpm"),
     DPC_CHOICE(dpc_sampler_def, grid, "leading", dpc_grid_names,
-               "which training timesteps are visited; trailing for few steps"),
+               "which training timesteps are visited; trailing for few steps; flow has its own"),
     DPC_REAL(dpc_sampler_def, clip, "1", 0, 1000, "normalised",
              "limit of the predicted clean chunk; 0 is off"),
     DPC_CHOICE(dpc_sampler_def, variance, "fixed_small", variances, "ddpm: noise that is added"),
@@ -43,8 +43,19 @@ dpc_sampler_def dpc_sampler_def_default(void) {
   return def;
 }
 
-dpc_status dpc_sampler_def_check(const dpc_sampler_def* def, dpc_error* error) {
-  return dpc_fields_check(&dpc_sampler_fields, def, error);
+dpc_status dpc_sampler_def_check(const dpc_sampler_def* def, const dpc_schedule_def* schedule,
+                                 dpc_error* error) {
+  DPC_TRY(dpc_fields_check(&dpc_sampler_fields, def, error));
+  if (def->steps > schedule->steps) {
+    return dpc_fail(error, DPC_ERR_CONFIG, "sampler.steps: %d is more than schedule.steps, %d",
+                    def->steps, schedule->steps);
+  }
+  if (def->kind == DPC_SAMPLER_DDPM && schedule->kind == DPC_SCHEDULE_FLOW) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "sampler.kind: ddpm does not go with schedule.kind flow; ddim is Euler's "
+                    "method there");
+  }
+  return DPC_OK;
 }
 
 // --- grid -----------------------------------------------------------------------------------------
@@ -68,69 +79,61 @@ static int grid_timestep(dpc_grid grid, int total, int count, int i) {
   return 0;
 }
 
-// --- coefficients ---------------------------------------------------------------------------------
-
-// A prediction p of noisy x means: clean = clean_x x + clean_p p, epsilon = epsilon_x x + epsilon_p p.
-typedef struct meaning {
-  double clean_x, clean_p, epsilon_x, epsilon_p;
-} meaning;
-
-static meaning meaning_of(dpc_prediction prediction, double alpha_bar) {
-  const double signal = sqrt(alpha_bar), noise = sqrt(1.0 - alpha_bar);
-  switch (prediction) {
-    case DPC_PREDICT_EPSILON:
-      return (meaning){1.0 / signal, -noise / signal, 0.0, 1.0};
-    case DPC_PREDICT_SAMPLE:
-      return (meaning){0.0, 1.0, 1.0 / noise, -signal / noise};
-    case DPC_PREDICT_V:
-      return (meaning){signal, -noise, noise, signal};
+static double timestep_at(const dpc_sampler_def* def, const dpc_schedule_def* schedule, int i) {
+  if (schedule->kind == DPC_SCHEDULE_FLOW) {
+    return (double)schedule->steps * (def->steps - i) / def->steps;
   }
-  return (meaning){0};
+  return grid_timestep((dpc_grid)def->grid, schedule->steps, def->steps, i);
 }
 
-// Song et al. 2020, eq. 12 and 16; `next` is the cumulative alpha that the step leads to.
-static void set_ddim(const dpc_sampler_def* def, const meaning* m, double now, double next,
-                     sampler_step* step) {
-  const double variance = (1.0 - next) / (1.0 - now) * (1.0 - now / next);
-  const double sigma = def->eta * sqrt(variance);
-  const double direction = sqrt(fmax(1.0 - next - sigma * sigma, 0.0));
-  step->from_clean = sqrt(next);
+// --- coefficients ---------------------------------------------------------------------------------
+
+// Song et al. 2020, eq. 12 and 16, written for any two factors. `ratio` compares signal to noise now
+// with what it will be; the noise that eta draws anew takes the place of old noise.
+static void set_ddim(const dpc_sampler_def* def, const dpc_reading* reading, dpc_noise_level now,
+                     dpc_noise_level next, sampler_step* step) {
+  const double ratio = now.signal * next.noise / (now.noise * next.signal);
+  const double sigma = def->eta * next.noise * sqrt(1.0 - ratio * ratio);
+  const double direction = sqrt(fmax(next.noise * next.noise - sigma * sigma, 0.0));
+  step->from_clean = next.signal;
   step->from_noise = sigma;
   if (def->recompute_epsilon) {
-    step->from_x = direction / sqrt(1.0 - now);
-    step->from_clean -= step->from_x * sqrt(now);
+    step->from_x = direction / now.noise;
+    step->from_clean -= step->from_x * now.signal;
   } else {
-    step->from_x = direction * m->epsilon_x;
-    step->from_prediction = direction * m->epsilon_p;
+    step->from_x = direction * reading->epsilon_x;
+    step->from_prediction = direction * reading->epsilon_p;
   }
 }
 
 // Ho et al. 2020, eq. 6 and 7, over the alphas between two grid entries. diffusers keeps the
 // variance from reaching 0, and so do we.
-static void set_ddpm(const dpc_sampler_def* def, double now, double next, sampler_step* step) {
-  const double alpha = now / next, beta = 1.0 - alpha;
-  const double small = fmax((1.0 - next) / (1.0 - now) * beta, 1e-20);
-  step->from_clean = sqrt(next) * beta / (1.0 - now);
-  step->from_x = sqrt(alpha) * (1.0 - next) / (1.0 - now);
-  step->from_noise = sqrt(def->variance == DPC_VARIANCE_FIXED_SMALL ? small : beta);
+static void set_ddpm(const dpc_sampler_def* def, dpc_noise_level now, dpc_noise_level next,
+                     sampler_step* step) {
+  const double root_alpha = now.signal / next.signal, beta = 1.0 - root_alpha * root_alpha;
+  const double root_kept = next.noise / now.noise, kept = root_kept * root_kept;
+  step->from_clean = next.signal * beta / (now.noise * now.noise);
+  step->from_x = root_alpha * kept;
+  step->from_noise =
+      sqrt(def->variance == DPC_VARIANCE_FIXED_SMALL ? fmax(kept * beta, 1e-20) : beta);
 }
 
 static void set_steps(const dpc_sampler_def* def, const dpc_schedule* schedule,
                       sampler_step* steps) {
   for (int i = 0; i < def->steps; ++i) {
-    steps[i].timestep = grid_timestep((dpc_grid)def->grid, schedule->def.steps, def->steps, i);
-    DPC_ASSERT(steps[i].timestep >= 0 && steps[i].timestep < schedule->def.steps);
+    steps[i].timestep = timestep_at(def, &schedule->def, i);
     DPC_ASSERT(i == 0 || steps[i].timestep < steps[i - 1].timestep);
   }
   for (int i = 0; i < def->steps; ++i) {
     const bool last = i == def->steps - 1;
-    const double now = schedule->alpha_bar[steps[i].timestep];
-    const double next = last ? 1.0 : schedule->alpha_bar[steps[i + 1].timestep];
-    const meaning m = meaning_of((dpc_prediction)schedule->def.prediction, now);
-    steps[i].clean_from_x = m.clean_x;
-    steps[i].clean_from_prediction = m.clean_p;
+    const dpc_noise_level clean = {.signal = 1.0, .noise = 0.0};
+    const dpc_noise_level now = dpc_schedule_level(schedule, steps[i].timestep);
+    const dpc_noise_level next = last ? clean : dpc_schedule_level(schedule, steps[i + 1].timestep);
+    const dpc_reading reading = dpc_schedule_reading(schedule, now);
+    steps[i].clean_from_x = reading.clean_x;
+    steps[i].clean_from_prediction = reading.clean_p;
     if (def->kind == DPC_SAMPLER_DDIM) {
-      set_ddim(def, &m, now, next, &steps[i]);
+      set_ddim(def, &reading, now, next, &steps[i]);
     } else {
       set_ddpm(def, now, next, &steps[i]);
     }
@@ -140,11 +143,7 @@ static void set_steps(const dpc_sampler_def* def, const dpc_schedule* schedule,
 
 dpc_status dpc_sampler_create(const dpc_sampler_def* def, const dpc_schedule* schedule,
                               dpc_arena* arena, dpc_sampler** out, dpc_error* error) {
-  DPC_TRY(dpc_sampler_def_check(def, error));
-  if (def->steps > schedule->def.steps) {
-    return dpc_fail(error, DPC_ERR_CONFIG, "sampler.steps: %d is more than schedule.steps, %d",
-                    def->steps, schedule->def.steps);
-  }
+  DPC_TRY(dpc_sampler_def_check(def, &schedule->def, error));
   const size_t mark = dpc_arena_mark(arena);
   dpc_sampler* sampler = DPC_TAKE(arena, dpc_sampler, 1);
   sampler_step* steps = DPC_TAKE(arena, sampler_step, def->steps);
@@ -164,9 +163,9 @@ int dpc_sampler_steps(const dpc_sampler* sampler) {
   return sampler->count;
 }
 
-int dpc_sampler_timestep(const dpc_sampler* sampler, int i) {
+float dpc_sampler_timestep(const dpc_sampler* sampler, int i) {
   DPC_ASSERT(i >= 0 && i < sampler->count);
-  return sampler->steps[i].timestep;
+  return (float)sampler->steps[i].timestep;
 }
 
 bool dpc_sampler_stochastic(const dpc_sampler* sampler, int i) {

@@ -1,5 +1,6 @@
 /// From noise to an action chunk, one denoising update at a time: DDPM (Ho et al. 2020, arXiv
 /// 2006.11239) and DDIM (Song et al. 2020, arXiv 2010.02502) with the conventions of diffusers.
+/// On a flow schedule DDIM without eta is Euler's method.
 ///
 ///   for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
 ///     prediction = network(x, dpc_sampler_timestep(sampler, i), obs);
@@ -11,7 +12,8 @@
 
 typedef enum dpc_sampler_kind { DPC_SAMPLER_DDIM, DPC_SAMPLER_DDPM } dpc_sampler_kind;
 
-/// Which K of the T training timesteps are visited, from noisy to clean.
+/// Which K of the T training timesteps are visited, from noisy to clean. A flow schedule has one
+/// grid of its own, T - i T / K: equal steps from all noise to clean, whatever is set here.
 typedef enum dpc_grid {
   DPC_GRID_LEADING,   // i * floor(T / K): ends at 0. One step would evaluate t = 0 only
   DPC_GRID_LINSPACE,  // both 0 and T - 1, evenly between
@@ -44,12 +46,14 @@ typedef struct dpc_sampler dpc_sampler;
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_sampler_def dpc_sampler_def_default(void);
 
-/// Ranges of all fields. DPC_ERR_CONFIG names the field.
+/// Ranges of all fields, and that they go with the schedule: steps <= T, no ddpm on flow.
+/// DPC_ERR_CONFIG names the field.
 /// Allocates: no. Blocks: no. Thread: any.
-DPC_NODISCARD dpc_status dpc_sampler_def_check(const dpc_sampler_def* def, dpc_error* error);
+DPC_NODISCARD dpc_status dpc_sampler_def_check(const dpc_sampler_def* def,
+                                               const dpc_schedule_def* schedule, dpc_error* error);
 
-/// Check `def` against the schedule (steps <= T) and compute grid and coefficients. The schedule is
-/// not kept. DPC_ERR_CONFIG, DPC_ERR_NO_MEMORY.
+/// Check `def` and compute grid and coefficients. The schedule is not kept. DPC_ERR_CONFIG,
+/// DPC_ERR_NO_MEMORY.
 /// Allocates: from the arena. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_sampler_create(const dpc_sampler_def* def,
                                             const dpc_schedule* schedule, dpc_arena* arena,
@@ -59,9 +63,9 @@ DPC_NODISCARD dpc_status dpc_sampler_create(const dpc_sampler_def* def,
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_sampler_steps(const dpc_sampler* sampler);
 
-/// The training timestep that step i, in [0, K), evaluates.
+/// The training timestep that step i, in [0, K), evaluates; whole but for flow.
 /// Allocates: no. Blocks: no. Thread: any.
-int dpc_sampler_timestep(const dpc_sampler* sampler, int i);
+float dpc_sampler_timestep(const dpc_sampler* sampler, int i);
 
 /// True when step i adds noise; the last step never does.
 /// Allocates: no. Blocks: no. Thread: any.

@@ -2,16 +2,18 @@
 
 #include <math.h>
 
-static const char* const kinds[] = {"linear", "scaled_linear", "squaredcos_cap_v2", NULL};
-static const char* const predictions[] = {"epsilon", "sample", "v_prediction", NULL};
+static const char* const kinds[] = {"linear", "scaled_linear", "squaredcos_cap_v2", "flow", NULL};
+static const char* const predictions[] = {"epsilon", "sample", "v_prediction", "velocity", NULL};
 
 static const dpc_field fields[] = {
-    DPC_CHOICE(dpc_schedule_def, kind, "squaredcos_cap_v2", kinds, "how beta grows"),
-    DPC_INT(dpc_schedule_def, steps, "100", 1, 10000, "", "training timesteps T"),
+    DPC_CHOICE(dpc_schedule_def, kind, "squaredcos_cap_v2", kinds,
+               "how beta grows; flow: no betas, straight from noise to clean"),
+    DPC_INT(dpc_schedule_def, steps, "100", 1, 10000, "",
+            "training timesteps T; flow: any real time between 0 and T"),
     DPC_REAL(dpc_schedule_def, beta_start, "0.0001", 1e-9, 0.999, "", "linear kinds: first beta"),
     DPC_REAL(dpc_schedule_def, beta_end, "0.02", 1e-9, 0.999, "", "linear kinds: last beta"),
     DPC_CHOICE(dpc_schedule_def, prediction, "epsilon", predictions,
-               "what the network predicts: the noise, the clean chunk, or v"),
+               "what the network predicts: the noise, the clean chunk, v, or (flow) clean - noise"),
 };
 DPC_FIELD_TABLE(dpc_schedule_fields, dpc_schedule_def, "schedule", "noise over training timesteps",
                 fields);
@@ -28,6 +30,14 @@ dpc_status dpc_schedule_def_check(const dpc_schedule_def* def, dpc_error* error)
     return dpc_fail(error, DPC_ERR_CONFIG, "schedule.beta_start: %g is above beta_end, %g",
                     def->beta_start, def->beta_end);
   }
+  const bool flow = def->kind == DPC_SCHEDULE_FLOW;
+  const bool velocity = def->prediction == DPC_PREDICT_VELOCITY;
+  const bool fits = flow ? velocity || def->prediction == DPC_PREDICT_SAMPLE : !velocity;
+  if (!fits) {
+    return dpc_fail(error, DPC_ERR_CONFIG, "schedule.prediction: %s does not go with kind %s, %s",
+                    predictions[def->prediction], kinds[def->kind],
+                    flow ? "which takes velocity or sample" : "only with flow");
+  }
   return DPC_OK;
 }
 
@@ -43,6 +53,7 @@ static double cosine(double s) {
   return c * c;
 }
 
+// Of the kinds that have betas.
 static double beta_at(const dpc_schedule_def* def, int t) {
   const int count = def->steps;
   switch ((dpc_schedule_kind)def->kind) {
@@ -54,8 +65,32 @@ static double beta_at(const dpc_schedule_def* def, int t) {
     }
     case DPC_SCHEDULE_SQUAREDCOS_CAP_V2:
       return fmin(1.0 - cosine((t + 1.0) / count) / cosine((double)t / count), 0.999);
+    case DPC_SCHEDULE_FLOW:
+      break;
   }
   return NAN;
+}
+
+static dpc_status create_tables(dpc_schedule* schedule, dpc_arena* arena, dpc_error* error) {
+  const int steps = schedule->def.steps;
+  schedule->beta = DPC_TAKE(arena, double, steps);
+  schedule->levels = DPC_TAKE(arena, dpc_noise_level, steps);
+  if (schedule->beta == NULL || schedule->levels == NULL) {
+    return dpc_arena_full(arena, "a noise schedule", error);
+  }
+  double product = 1.0;
+  for (int t = 0; t < steps; ++t) {
+    schedule->beta[t] = beta_at(&schedule->def, t);
+    product *= 1.0 - schedule->beta[t];
+    schedule->levels[t] = (dpc_noise_level){sqrt(product), sqrt(1.0 - product)};
+  }
+  if (product < 1e-200) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "schedule: no signal is left at the last timestep (cumulative alpha %g): fewer "
+                    "steps or smaller betas",
+                    product);
+  }
+  return DPC_OK;
 }
 
 dpc_status dpc_schedule_create(const dpc_schedule_def* def, dpc_arena* arena, dpc_schedule** out,
@@ -63,43 +98,56 @@ dpc_status dpc_schedule_create(const dpc_schedule_def* def, dpc_arena* arena, dp
   DPC_TRY(dpc_schedule_def_check(def, error));
   const size_t mark = dpc_arena_mark(arena);
   dpc_schedule* schedule = DPC_TAKE(arena, dpc_schedule, 1);
-  double* beta = DPC_TAKE(arena, double, def->steps);
-  double* alpha_bar = DPC_TAKE(arena, double, def->steps);
-  if (schedule == NULL || beta == NULL || alpha_bar == NULL) {
-    dpc_arena_release(arena, mark);
-    return dpc_arena_full(arena, "a noise schedule", error);
+  if (schedule == NULL) return dpc_arena_full(arena, "a noise schedule", error);
+  *schedule = (dpc_schedule){.def = *def};
+  if (def->kind != DPC_SCHEDULE_FLOW) {
+    const dpc_status status = create_tables(schedule, arena, error);
+    if (status != DPC_OK) {
+      dpc_arena_release(arena, mark);
+      return status;
+    }
   }
-  double product = 1.0;
-  for (int t = 0; t < def->steps; ++t) {
-    beta[t] = beta_at(def, t);
-    product *= 1.0 - beta[t];
-    alpha_bar[t] = product;
-  }
-  if (product < 1e-200) {
-    dpc_arena_release(arena, mark);
-    return dpc_fail(error, DPC_ERR_CONFIG,
-                    "schedule: no signal is left at the last timestep (cumulative alpha %g): fewer "
-                    "steps or smaller betas",
-                    product);
-  }
-  *schedule = (dpc_schedule){.def = *def, .beta = beta, .alpha_bar = alpha_bar};
   *out = schedule;
   return DPC_OK;
 }
 
-void dpc_schedule_add_noise(const dpc_schedule* schedule, int t, const float* clean,
-                            const float* noise, int n, float* noisy) {
-  DPC_ASSERT(t >= 0 && t < schedule->def.steps);
-  const float signal = (float)sqrt(schedule->alpha_bar[t]);
-  const float spread = (float)sqrt(1.0 - schedule->alpha_bar[t]);
+// --- what the network sees and says ---------------------------------------------------------------
+
+dpc_noise_level dpc_schedule_level(const dpc_schedule* schedule, double t) {
+  const int steps = schedule->def.steps;
+  if (schedule->def.kind == DPC_SCHEDULE_FLOW) {
+    DPC_ASSERT(t >= 0.0 && t <= steps);
+    return (dpc_noise_level){.signal = 1.0 - t / steps, .noise = t / steps};
+  }
+  DPC_ASSERT(t >= 0.0 && t < steps && t == (int)t);
+  return schedule->levels[(int)t];
+}
+
+// The target and x_t = signal x_0 + noise e, solved for x_0 and e.
+dpc_reading dpc_schedule_reading(const dpc_schedule* schedule, dpc_noise_level level) {
+  const double signal = level.signal, noise = level.noise;
+  switch ((dpc_prediction)schedule->def.prediction) {
+    case DPC_PREDICT_EPSILON:
+      return (dpc_reading){1.0 / signal, -noise / signal, 0.0, 1.0};
+    case DPC_PREDICT_SAMPLE:
+      return (dpc_reading){0.0, 1.0, 1.0 / noise, -signal / noise};
+    case DPC_PREDICT_V:  // signal^2 + noise^2 = 1
+      return (dpc_reading){signal, -noise, noise, signal};
+    case DPC_PREDICT_VELOCITY:  // signal + noise = 1
+      return (dpc_reading){1.0, noise, 1.0, -signal};
+  }
+  return (dpc_reading){0};
+}
+
+void dpc_schedule_add_noise(dpc_noise_level level, const float* clean, const float* noise, int n,
+                            float* noisy) {
+  const float signal = (float)level.signal, spread = (float)level.noise;
   for (int i = 0; i < n; ++i) noisy[i] = signal * clean[i] + spread * noise[i];
 }
 
-void dpc_schedule_target(const dpc_schedule* schedule, int t, const float* clean,
+void dpc_schedule_target(const dpc_schedule* schedule, dpc_noise_level level, const float* clean,
                          const float* noise, int n, float* target) {
-  DPC_ASSERT(t >= 0 && t < schedule->def.steps);
-  const float signal = (float)sqrt(schedule->alpha_bar[t]);
-  const float spread = (float)sqrt(1.0 - schedule->alpha_bar[t]);
+  const float signal = (float)level.signal, spread = (float)level.noise;
   switch ((dpc_prediction)schedule->def.prediction) {
     case DPC_PREDICT_EPSILON:
       for (int i = 0; i < n; ++i) target[i] = noise[i];
@@ -109,6 +157,9 @@ void dpc_schedule_target(const dpc_schedule* schedule, int t, const float* clean
       return;
     case DPC_PREDICT_V:
       for (int i = 0; i < n; ++i) target[i] = signal * noise[i] - spread * clean[i];
+      return;
+    case DPC_PREDICT_VELOCITY:
+      for (int i = 0; i < n; ++i) target[i] = clean[i] - noise[i];
       return;
   }
 }

@@ -82,7 +82,7 @@ static void act_by_hand(const dpc_sampler_def* def, uint32_t plan, float* chunk)
   assert_ok(dpc_sampler_create(def, schedule, &arena, &sampler, &error), &error);
   assert_ok(dpc_engine_create(&engine_def, unet, params, &arena, &engine, &error), &error);
   float timesteps[100];
-  for (int i = 0; i < def->steps; ++i) timesteps[i] = (float)dpc_sampler_timestep(sampler, i);
+  for (int i = 0; i < def->steps; ++i) timesteps[i] = dpc_sampler_timestep(sampler, i);
   assert_ok(dpc_engine_work_create(engine, timesteps, def->steps, &arena, &work, &error), &error);
   float cond[N_OBS * OBS_DIM], x[CHUNK], prediction[CHUNK], noise[CHUNK];
   for (int i = 0; i < N_OBS * OBS_DIM; ++i) {

@@ -70,7 +70,7 @@ static void test_grids_equal_numpy(void** state) {
     const dpc_sampler* sampler = make_sampler(&def, schedule);
     char* rest = row.cells[3];
     for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
-      assert_int_equal(dpc_sampler_timestep(sampler, i), strtol(rest, &rest, 10));
+      assert_true(dpc_sampler_timestep(sampler, i) == strtof(rest, &rest));
     }
     assert_int_equal(*rest, '\0');
     dpc_arena_release(&arena, mark);
@@ -108,7 +108,7 @@ static void test_each_step_equals_numpy(void** state) {
     for (int i = 0; i < 4 * N; ++i) values[i / N][i % N] = strtof(row.cells[12 + i], NULL);
     for (int i = 0; i < N; ++i) result[i] = strtod(row.cells[12 + 3 * N + i], NULL);
     const int step = atoi(row.cells[10]);
-    assert_int_equal(dpc_sampler_timestep(sampler, step), atoi(row.cells[11]));
+    assert_true(dpc_sampler_timestep(sampler, step) == strtof(row.cells[11], NULL));
     dpc_sampler_step(sampler, step, values[1], values[2], N, values[0]);
     for (int i = 0; i < N; ++i) {
       const double apart = fabs(values[0][i] - result[i]) / fmax(1.0, fabs(result[i]));
@@ -124,13 +124,38 @@ static void test_each_step_equals_numpy(void** state) {
 
 // --- properties -----------------------------------------------------------------------------------
 
+// What a network would say at step i that knows which clean chunk is wanted.
+static void predict_perfectly(const dpc_sampler* sampler, int i, const dpc_schedule* schedule,
+                              const float* clean, const float* x, int n, float* prediction) {
+  const dpc_noise_level level =
+      dpc_schedule_level(schedule, (double)dpc_sampler_timestep(sampler, i));
+  for (int j = 0; j < n; ++j) {
+    const float implied = (float)((x[j] - level.signal * clean[j]) / level.noise);
+    dpc_schedule_target(schedule, level, &clean[j], &implied, 1, &prediction[j]);
+  }
+}
+
+// Follow a perfect network from noise to the end; returns how far from the clean chunk that is.
+static double miss(const dpc_sampler_def* def, const dpc_schedule* schedule) {
+  enum { N = 32 };
+  const dpc_rng_key key = {3, 4};
+  float clean[N], x[N], noise[N], prediction[N];
+  dpc_rng_uniform(key, DPC_STREAM_TEST, 0, 0, N, clean);
+  dpc_rng_normal(key, DPC_STREAM_TEST, 1, 0, N, x);
+  const dpc_sampler* sampler = make_sampler(def, schedule);
+  for (int i = 0; i < def->steps; ++i) {
+    predict_perfectly(sampler, i, schedule, clean, x, N, prediction);
+    dpc_rng_normal(key, DPC_STREAM_TEST, 2, (uint32_t)i, N, noise);
+    dpc_sampler_step(sampler, i, prediction, noise, N, x);
+  }
+  double worst = 0.0;
+  for (int j = 0; j < N; ++j) worst = fmax(worst, fabs((double)x[j] - clean[j]));
+  return worst;
+}
+
 // A network that knows the clean chunk leads every sampler to it, from any noise.
 static void test_a_perfect_network_is_followed_to_the_clean_chunk(void** state) {
   (void)state;
-  enum { N = 32 };
-  const dpc_rng_key key = {3, 4};
-  float clean[N];
-  dpc_rng_uniform(key, DPC_STREAM_TEST, 0, 0, N, clean);
   for (int choice = 0; choice < 2 * 3 * 3 * 3; ++choice) {
     const size_t mark = dpc_arena_mark(&arena);
     dpc_sampler_def def = dpc_sampler_def_default();
@@ -139,21 +164,53 @@ static void test_a_perfect_network_is_followed_to_the_clean_chunk(void** state) 
     def.steps = choice / 6 % 3 * 24 + 2;
     def.eta = 0.5;
     const int prediction = choice / 18;
-    const dpc_schedule* schedule = make_schedule(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, prediction);
-    const dpc_sampler* sampler = make_sampler(&def, schedule);
-    float x[N];
-    dpc_rng_normal(key, DPC_STREAM_TEST, 1, 0, N, x);
-    for (int i = 0; i < def.steps; ++i) {
-      const int t = dpc_sampler_timestep(sampler, i);
-      const double signal = sqrt(schedule->alpha_bar[t]), spread = sqrt(1.0 - signal * signal);
-      float noise[N], implied[N], predicted[N];
-      for (int j = 0; j < N; ++j) implied[j] = (float)((x[j] - signal * clean[j]) / spread);
-      dpc_schedule_target(schedule, t, clean, implied, N, predicted);
-      dpc_rng_normal(key, DPC_STREAM_TEST, 2, (uint32_t)i, N, noise);
-      dpc_sampler_step(sampler, i, predicted, noise, N, x);
-    }
-    for (int j = 0; j < N; ++j) assert_near(x[j], clean[j], 1e-4);
+    assert_near(miss(&def, make_schedule(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, prediction)), 0.0,
+                1e-4);
     dpc_arena_release(&arena, mark);
+  }
+}
+
+// The same on a straight line, where one step is enough.
+static void test_flow_is_followed_in_any_number_of_steps(void** state) {
+  (void)state;
+  static const int predictions[] = {DPC_PREDICT_VELOCITY, DPC_PREDICT_SAMPLE};
+  for (int choice = 0; choice < 2 * 2 * 2 * 100; ++choice) {
+    const size_t mark = dpc_arena_mark(&arena);
+    dpc_sampler_def def = dpc_sampler_def_default();
+    def.clip = choice % 2;
+    def.eta = choice / 2 % 2 * 0.7;
+    def.steps = choice / 8 + 1;
+    const dpc_schedule* schedule =
+        make_schedule(DPC_SCHEDULE_FLOW, 100, predictions[choice / 4 % 2]);
+    assert_near(miss(&def, schedule), 0.0, 1e-5);
+    dpc_arena_release(&arena, mark);
+  }
+}
+
+// Step by step against Euler's method with the network's time running from 0, all noise, to 1.
+static void test_flow_without_a_clip_is_euler(void** state) {
+  (void)state;
+  const dpc_schedule* schedule = make_schedule(DPC_SCHEDULE_FLOW, 100, DPC_PREDICT_VELOCITY);
+  for (int grid = 0; grid < 3; ++grid) {
+    for (int steps = 1; steps <= 100; ++steps) {
+      const size_t mark = dpc_arena_mark(&arena);
+      dpc_sampler_def def = dpc_sampler_def_default();
+      def.steps = steps;
+      def.grid = grid;
+      def.clip = 0.0;
+      const dpc_sampler* sampler = make_sampler(&def, schedule);
+      float x = 1.7f;
+      double euler = 1.7f;
+      for (int i = 0; i < steps; ++i) {
+        const float velocity = (float)sin(i + 1.0);
+        assert_near(dpc_sampler_timestep(sampler, i), 100.0 * (1.0 - (double)i / steps), 1e-5);
+        assert_false(dpc_sampler_stochastic(sampler, i));
+        dpc_sampler_step(sampler, i, &velocity, NULL, 1, &x);
+        euler += velocity / (double)steps;
+        assert_near(x, euler, 1e-5);
+      }
+      dpc_arena_release(&arena, mark);
+    }
   }
 }
 
@@ -217,6 +274,11 @@ static void test_bad_settings_are_refused(void** state) {
   def.eta = 1.5;
   assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
                "sampler.eta");
+  def = dpc_sampler_def_default();
+  def.kind = DPC_SAMPLER_DDPM;
+  schedule = make_schedule(DPC_SCHEDULE_FLOW, 100, DPC_PREDICT_VELOCITY);
+  assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
+               "sampler.kind: ddpm does not go with schedule.kind flow");
   assert_null(sampler);
 }
 
@@ -236,6 +298,8 @@ int main(void) {
       cmocka_unit_test(test_grids_equal_numpy),
       cmocka_unit_test(test_each_step_equals_numpy),
       cmocka_unit_test(test_a_perfect_network_is_followed_to_the_clean_chunk),
+      cmocka_unit_test(test_flow_is_followed_in_any_number_of_steps),
+      cmocka_unit_test(test_flow_without_a_clip_is_euler),
       cmocka_unit_test(test_only_stochastic_steps_read_noise),
       cmocka_unit_test(test_clipping_keeps_the_raw_epsilon_unless_asked),
       cmocka_unit_test(test_nan_is_not_hidden_by_the_clip),

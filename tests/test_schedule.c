@@ -29,7 +29,7 @@ static void test_defaults(void** state) {
 static void test_known_values(void** state) {
   (void)state;
   const dpc_schedule* linear = make(DPC_SCHEDULE_LINEAR, 1000, DPC_PREDICT_EPSILON);
-  assert_near(sqrt(linear->alpha_bar[999]), 6.353e-3, 1e-6);
+  assert_near(linear->levels[999].signal, 6.353e-3, 1e-6);
   assert_near(linear->beta[0], 1e-4, 1e-15);
   assert_near(linear->beta[999], 0.02, 1e-15);
   const dpc_schedule* scaled = make(DPC_SCHEDULE_SCALED_LINEAR, 1000, DPC_PREDICT_EPSILON);
@@ -42,11 +42,11 @@ static void test_known_values(void** state) {
   for (int t = 0; t < 99; ++t) {
     const double ratio =
         cos(((t + 1) / 100.0 + 0.008) / 1.008 * half_pi) / cos(0.008 / 1.008 * half_pi);
-    assert_near(cosine->alpha_bar[t], ratio * ratio, 1e-13);
+    assert_near(cosine->levels[t].signal, ratio, 1e-13);
   }
 }
 
-static void test_alpha_bar_falls_from_one_to_almost_nothing(void** state) {
+static void test_the_signal_falls_from_one_to_almost_nothing(void** state) {
   (void)state;
   static const int steps[] = {1, 2, 10, 100, 1000, 10000};
   for (int kind = 0; kind < 3; ++kind) {
@@ -55,8 +55,10 @@ static void test_alpha_bar_falls_from_one_to_almost_nothing(void** state) {
       double before = 1.0;
       for (int t = 0; t < steps[s]; ++t) {
         assert_true(schedule->beta[t] > 0.0 && schedule->beta[t] <= 0.999);
-        assert_true(schedule->alpha_bar[t] > 0.0 && schedule->alpha_bar[t] < before);
-        before = schedule->alpha_bar[t];
+        const dpc_noise_level level = dpc_schedule_level(schedule, t);
+        assert_true(level.signal > 0.0 && level.signal < before);
+        assert_near(level.signal * level.signal + level.noise * level.noise, 1.0, 1e-15);
+        before = level.signal;
       }
     }
   }
@@ -74,32 +76,68 @@ static void test_closed_form_equals_steps_one_by_one(void** state) {
       float noisy[2];
       mean *= sqrt(1.0 - schedule->beta[t]);
       variance = (1.0 - schedule->beta[t]) * variance + schedule->beta[t];
-      dpc_schedule_add_noise(schedule, t, clean, noise, 2, noisy);
+      dpc_schedule_add_noise(dpc_schedule_level(schedule, t), clean, noise, 2, noisy);
       assert_near(noisy[0], mean, 1e-7);
       assert_near(noisy[1], sqrt(variance), 1e-7);
     }
   }
 }
 
-// From x_t and the target, the clean chunk must come back, whatever the network is asked for.
-static void test_targets_determine_the_clean_chunk(void** state) {
+// Straight from clean at 0 to noise at T, at any real time; both ends are exact.
+static void test_flow_is_a_straight_line(void** state) {
+  (void)state;
+  const dpc_schedule* schedule = make(DPC_SCHEDULE_FLOW, 100, DPC_PREDICT_VELOCITY);
+  const dpc_noise_level clean = dpc_schedule_level(schedule, 0.0);
+  const dpc_noise_level noise = dpc_schedule_level(schedule, 100.0);
+  assert_true(clean.signal == 1.0 && clean.noise == 0.0);
+  assert_true(noise.signal == 0.0 && noise.noise == 1.0);
+  for (double t = 0.0; t <= 100.0; t += 0.37) {
+    const dpc_noise_level level = dpc_schedule_level(schedule, t);
+    assert_near(level.noise, t / 100.0, 1e-15);
+    assert_near(level.signal + level.noise, 1.0, 1e-15);
+  }
+}
+
+static const int pairs[][2] = {{DPC_SCHEDULE_SQUAREDCOS_CAP_V2, DPC_PREDICT_EPSILON},
+                               {DPC_SCHEDULE_SQUAREDCOS_CAP_V2, DPC_PREDICT_SAMPLE},
+                               {DPC_SCHEDULE_SQUAREDCOS_CAP_V2, DPC_PREDICT_V},
+                               {DPC_SCHEDULE_FLOW, DPC_PREDICT_SAMPLE},
+                               {DPC_SCHEDULE_FLOW, DPC_PREDICT_VELOCITY}};
+
+// From x_t and the target, clean chunk and noise must come back, whatever the network is asked for.
+static void test_targets_are_read_back(void** state) {
   (void)state;
   enum { N = 16 };
   float clean[N], noise[N], noisy[N], target[N];
   dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, 0, 0, N, clean);
   dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, 0, 1, N, noise);
-  for (int prediction = 0; prediction < 3; ++prediction) {
-    const dpc_schedule* schedule = make(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, prediction);
-    for (int t = 0; t < 90; t += 7) {
-      const double signal = sqrt(schedule->alpha_bar[t]), spread = sqrt(1 - signal * signal);
-      dpc_schedule_add_noise(schedule, t, clean, noise, N, noisy);
-      dpc_schedule_target(schedule, t, clean, noise, N, target);
+  for (int pair = 0; pair < DPC_COUNT(pairs); ++pair) {
+    const dpc_schedule* schedule = make(pairs[pair][0], 100, pairs[pair][1]);
+    for (int t = 1; t < 90; t += 7) {
+      const dpc_noise_level level = dpc_schedule_level(schedule, t);
+      const dpc_reading reading = dpc_schedule_reading(schedule, level);
+      dpc_schedule_add_noise(level, clean, noise, N, noisy);
+      dpc_schedule_target(schedule, level, clean, noise, N, target);
       for (int i = 0; i < N; ++i) {
-        const double found[] = {(noisy[i] - spread * target[i]) / signal, target[i],
-                                signal * noisy[i] - spread * target[i]};
-        assert_near(found[prediction], clean[i], 2e-6 / signal);
+        const double x = noisy[i], p = target[i];
+        assert_near(x, level.signal * clean[i] + level.noise * noise[i], 1e-6);
+        assert_near(reading.clean_x * x + reading.clean_p * p, clean[i], 2e-6 / level.signal);
+        assert_near(reading.epsilon_x * x + reading.epsilon_p * p, noise[i], 2e-6 / level.noise);
       }
     }
+  }
+}
+
+// The targets by their definitions, on numbers that can be checked by hand.
+static void test_targets_are_what_they_say(void** state) {
+  (void)state;
+  const double expected[] = {2.0, 0.5, 0.6 * 2.0 - 0.8 * 0.5, 0.5, 0.5 - 2.0};
+  const dpc_noise_level level = {.signal = 0.6, .noise = 0.8};
+  for (int pair = 0; pair < DPC_COUNT(pairs); ++pair) {
+    float target;
+    dpc_schedule_target(make(pairs[pair][0], 100, pairs[pair][1]), level, &(float){0.5f},
+                        &(float){2.0f}, 1, &target);
+    assert_near(target, expected[pair], 1e-6);
   }
 }
 
@@ -122,6 +160,21 @@ static void test_bad_settings_are_refused(void** state) {
   def.beta_start = def.beta_end = 0.5;
   assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
                "no signal is left");
+  // each kind of schedule has predictions of its own
+  def = dpc_schedule_def_default();
+  def.prediction = DPC_PREDICT_VELOCITY;
+  assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
+               "schedule.prediction: velocity does not go with kind squaredcos_cap_v2");
+  def.kind = DPC_SCHEDULE_FLOW;
+  assert_ok(dpc_schedule_def_check(&def, &error), &error);
+  def.prediction = DPC_PREDICT_SAMPLE;
+  assert_ok(dpc_schedule_def_check(&def, &error), &error);
+  def.prediction = DPC_PREDICT_EPSILON;
+  assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
+               "schedule.prediction: epsilon does not go with kind flow");
+  def.prediction = DPC_PREDICT_V;
+  assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
+               "schedule.prediction: v_prediction does not go with kind flow");
   assert_null(schedule);
 }
 
@@ -140,9 +193,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_defaults),
       cmocka_unit_test(test_known_values),
-      cmocka_unit_test(test_alpha_bar_falls_from_one_to_almost_nothing),
+      cmocka_unit_test(test_the_signal_falls_from_one_to_almost_nothing),
       cmocka_unit_test(test_closed_form_equals_steps_one_by_one),
-      cmocka_unit_test(test_targets_determine_the_clean_chunk),
+      cmocka_unit_test(test_flow_is_a_straight_line),
+      cmocka_unit_test(test_targets_are_read_back),
+      cmocka_unit_test(test_targets_are_what_they_say),
       cmocka_unit_test(test_bad_settings_are_refused),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

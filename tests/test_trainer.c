@@ -169,8 +169,9 @@ static void workers_do_every_piece_once(void** state) {
 
 static void the_loss_falls(void** state) {
   bench* b = *state;
-  for (int kind = DPC_PREDICT_EPSILON; kind <= DPC_PREDICT_V; ++kind) {
+  for (int kind = DPC_PREDICT_EPSILON; kind <= DPC_PREDICT_VELOCITY; ++kind) {
     b->settings.schedule.prediction = kind;
+    if (kind == DPC_PREDICT_VELOCITY) b->settings.schedule.kind = DPC_SCHEDULE_FLOW;
     dpc_trainer* trainer = make_trainer(b, 2);
     const double before = run_steps(trainer, 10), validation_before = dpc_trainer_validate(trainer);
     const double after = run_steps(trainer, 140);

@@ -91,6 +91,20 @@ dpc_status dpc_batch_loss_create(const dpc_batch_loss_parts* parts, dpc_arena* a
 
 // --- one shard, on one thread -------------------------------------------------------------------
 
+// Any timestep is as likely as any other; flow's are real numbers between none and T.
+static float draw_timestep(const dpc_batch_loss* loss, uint32_t sample) {
+  const dpc_schedule_def* schedule = &loss->parts.schedule->def;
+  const dpc_rng_key key = loss->parts.key;
+  const uint32_t plan = loss->batch.plan;
+  if (schedule->kind == DPC_SCHEDULE_FLOW) {
+    float noise;
+    dpc_rng_uniform(key, DPC_STREAM_TRAIN_TIMESTEP, plan, sample, 1, &noise);
+    return noise * (float)schedule->steps;
+  }
+  return (float)dpc_rng_below(key, DPC_STREAM_TRAIN_TIMESTEP, plan, sample, 0,
+                              (uint32_t)schedule->steps);
+}
+
 // Read the windows of a shard, draw noise and timestep of each, and mix them.
 static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
   const dpc_batch_loss_parts* parts = &loss->parts;
@@ -98,18 +112,16 @@ static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shar
   const int size = loss->chunk_dim;
   for (int i = 0; i < count; ++i) {
     const uint32_t sample = batch->sample + (uint32_t)(first + i);
-    const uint32_t steps = (uint32_t)parts->schedule->def.steps;
     float* chunk = work->chunk + (size_t)i * (size_t)size;
     float* noise = work->noise + (size_t)i * (size_t)size;
     float* noisy = work->noisy + (size_t)i * (size_t)size;
     dpc_dataset_read(parts->dataset, &batch->windows->windows[batch->picks[first + i]],
                      work->cond + (size_t)i * (size_t)loss->cond_dim, chunk);
     dpc_rng_normal(parts->key, DPC_STREAM_TRAIN_NOISE, batch->plan, sample, size, noise);
-    const int t =
-        (int)dpc_rng_below(parts->key, DPC_STREAM_TRAIN_TIMESTEP, batch->plan, sample, 0, steps);
-    work->timestep[i] = (float)t;
-    dpc_schedule_add_noise(parts->schedule, t, chunk, noise, size, noisy);
-    dpc_schedule_target(parts->schedule, t, chunk, noise, size, chunk);
+    work->timestep[i] = draw_timestep(loss, sample);
+    const dpc_noise_level level = dpc_schedule_level(parts->schedule, (double)work->timestep[i]);
+    dpc_schedule_add_noise(level, chunk, noise, size, noisy);
+    dpc_schedule_target(parts->schedule, level, chunk, noise, size, chunk);
   }
 }
 

@@ -67,6 +67,8 @@ dpc_status dpc_train_settings_check(const dpc_train_settings* settings, dpc_erro
   for (int i = 0; i < DPC_TRAIN_SECTIONS; ++i) {
     DPC_TRY(dpc_fields_check(dpc_train_sections[i].table, section_of(settings, i), error));
   }
+  DPC_TRY(dpc_schedule_def_check(&settings->schedule, error));
+  DPC_TRY(dpc_sampler_def_check(&settings->sampler, &settings->schedule, error));
   const int rows = settings->unet.horizon - settings->policy.n_obs + 1;
   if (settings->policy.n_actions > rows) {
     return dpc_fail(error, DPC_ERR_CONFIG,
@@ -74,10 +76,6 @@ dpc_status dpc_train_settings_check(const dpc_train_settings* settings, dpc_erro
                     "rows can be executed",
                     settings->policy.n_actions, settings->unet.horizon, settings->policy.n_obs,
                     rows > 0 ? rows : 0);
-  }
-  if (settings->sampler.steps > settings->schedule.steps) {
-    return dpc_fail(error, DPC_ERR_CONFIG, "sampler.steps is %d, more than schedule.steps, %d",
-                    settings->sampler.steps, settings->schedule.steps);
   }
   return DPC_OK;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Numbers that the samplers are tested against: DDPM and DDIM, written from the formulas in numpy
-float64, with the conventions of diffusers. Independent of the C code: betas, grids, clipping and
+"""Numbers that the samplers are tested against: DDPM, DDIM and Euler's method on a flow, written from
+the formulas in numpy float64, the first two with the conventions of diffusers. Independent of the C code: betas, grids, clipping and
 updates are all worked out here.
 
   make_sampler_golden.py [FOLDER]     default: tests/golden beside this script's project
@@ -79,6 +79,36 @@ def settings(random):
                        **method)
 
 
+def flow_rows(random):
+    """Euler's method from s = 0, all noise, to s = 1, all clean; with a clip, the clean chunk is
+    clipped and the noise kept; with eta, part of the noise is drawn anew."""
+    for count, prediction, clip, eta in itertools.product(
+            (1, 3, 10), ("velocity", "sample"), (0.0, 0.7), (0.0, 0.6)):
+        for i in sorted({0, count // 2, count - 1}):
+            s, s_next = i / count, (i + 1) / count
+            clean, noise_in, noise = (random.randn(ELEMENTS) for _ in range(3))
+            x = s * clean + (1 - s) * noise_in
+            output = clean - noise_in if prediction == "velocity" else clean
+            output = output + 0.01 * random.randn(ELEMENTS)
+            x, output, noise = (np.float64(np.float32(v)) for v in (x, output, noise))
+            velocity = output if prediction == "velocity" else (output - x) / (1 - s)
+            if clip == 0 and eta == 0:
+                result = x + (s_next - s) * velocity
+            else:
+                clean = x + (1 - s) * velocity
+                if clip > 0:
+                    clean = np.clip(clean, -clip, clip)
+                # what the old noise would leave of the new: the rest is drawn, as far as eta goes
+                left = (s / (1 - s)) * ((1 - s_next) / s_next)
+                drawn = eta * (1 - s_next) * np.sqrt(1 - left**2)
+                kept = np.sqrt((1 - s_next)**2 - drawn**2)
+                result = s_next * clean + kept * (x - s * velocity) + drawn * noise
+            settings = dict(kind="ddim", schedule="flow", total=100, steps=count, grid="leading",
+                            prediction=prediction, clip=clip, eta=eta, recompute_epsilon=0,
+                            variance="fixed_small", i=i, timestep=f"{100 * (1 - s):.9g}")
+            yield settings, x, output, noise, result
+
+
 def rounded(values):
     """What C reads: the nearest float, printed so that it reads back exactly."""
     return [f"{np.float32(v):.9g}" for v in values]
@@ -121,6 +151,9 @@ def main():
                 row = [dict(s, i=i, timestep=timesteps[i])[c] for c in columns]
                 write(row + rounded(x) + rounded(output) + rounded(noise)
                       + [f"{v:.10g}" for v in result])
+        for s, x, output, noise, result in flow_rows(random):
+            write([s[c] for c in columns] + rounded(x) + rounded(output) + rounded(noise)
+                  + [f"{v:.10g}" for v in result])
 
 
 if __name__ == "__main__":
