@@ -163,3 +163,9 @@ void dpc_schedule_target(const dpc_schedule* schedule, dpc_noise_level level, co
       return;
   }
 }
+
+double dpc_schedule_min_snr(const dpc_schedule* schedule, dpc_noise_level level, double gamma) {
+  const double ratio = level.signal / level.noise;
+  const double clean_p = dpc_schedule_reading(schedule, level).clean_p;
+  return fmin(ratio * ratio, gamma) * clean_p * clean_p;
+}

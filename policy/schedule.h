@@ -89,3 +89,9 @@ void dpc_schedule_add_noise(dpc_noise_level level, const float* clean, const flo
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_schedule_target(const dpc_schedule* schedule, dpc_noise_level level, const float* clean,
                          const float* noise, int n, float* target);
+
+/// Weight of the squared error of a prediction at this level: that of the clean chunk it stands for,
+/// times the signal-to-noise ratio cut off at `gamma` (min-SNR, Hang et al. 2023, arXiv 2303.09556).
+/// With r = signal^2 / noise^2 that is min(r, gamma) for sample, min(r, gamma) / r for epsilon and
+/// min(r, gamma) / (r + 1) for v. Allocates: no. Blocks: no. Thread: any.
+double dpc_schedule_min_snr(const dpc_schedule* schedule, dpc_noise_level level, double gamma);

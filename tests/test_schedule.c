@@ -91,7 +91,8 @@ static void test_flow_is_a_straight_line(void** state) {
   const dpc_noise_level noise = dpc_schedule_level(schedule, 100.0);
   assert_true(clean.signal == 1.0 && clean.noise == 0.0);
   assert_true(noise.signal == 0.0 && noise.noise == 1.0);
-  for (double t = 0.0; t <= 100.0; t += 0.37) {
+  for (int i = 0; i <= 270; ++i) {
+    const double t = 0.37 * i;
     const dpc_noise_level level = dpc_schedule_level(schedule, t);
     assert_near(level.noise, t / 100.0, 1e-15);
     assert_near(level.signal + level.noise, 1.0, 1e-15);
@@ -141,6 +142,21 @@ static void test_targets_are_what_they_say(void** state) {
   }
 }
 
+// Hang et al. 2023: min(r, 5) for the clean chunk, over r for the noise, over r + 1 for v.
+static void test_min_snr_is_the_papers(void** state) {
+  (void)state;
+  for (int prediction = DPC_PREDICT_EPSILON; prediction <= DPC_PREDICT_V; ++prediction) {
+    const dpc_schedule* schedule = make(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, prediction);
+    for (int t = 0; t < 100; ++t) {
+      const dpc_noise_level level = dpc_schedule_level(schedule, t);
+      const double r = level.signal * level.signal / (level.noise * level.noise);
+      const double clean = r < 5.0 ? r : 5.0;
+      const double expected[] = {clean / r, clean, clean / (r + 1.0)};
+      assert_near(dpc_schedule_min_snr(schedule, level, 5.0), expected[prediction], 1e-12);
+    }
+  }
+}
+
 static void test_bad_settings_are_refused(void** state) {
   (void)state;
   dpc_error error = {""};
@@ -160,8 +176,14 @@ static void test_bad_settings_are_refused(void** state) {
   def.beta_start = def.beta_end = 0.5;
   assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
                "no signal is left");
-  // each kind of schedule has predictions of its own
-  def = dpc_schedule_def_default();
+  assert_null(schedule);
+}
+
+static void test_each_kind_has_its_own_predictions(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  dpc_schedule* schedule = NULL;
+  dpc_schedule_def def = dpc_schedule_def_default();
   def.prediction = DPC_PREDICT_VELOCITY;
   assert_fails(dpc_schedule_create(&def, &arena, &schedule, &error), DPC_ERR_CONFIG, &error,
                "schedule.prediction: velocity does not go with kind squaredcos_cap_v2");
@@ -198,7 +220,9 @@ int main(void) {
       cmocka_unit_test(test_flow_is_a_straight_line),
       cmocka_unit_test(test_targets_are_read_back),
       cmocka_unit_test(test_targets_are_what_they_say),
+      cmocka_unit_test(test_min_snr_is_the_papers),
       cmocka_unit_test(test_bad_settings_are_refused),
+      cmocka_unit_test(test_each_kind_has_its_own_predictions),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -180,8 +180,7 @@ static void the_loss_falls(void** state) {
   }
 }
 
-static void the_thread_count_changes_no_bit(void** state) {
-  bench* b = *state;
+static void assert_threads_change_no_bit(bench* b) {
   dpc_trainer* one = make_trainer(b, 1);
   const double loss = run_steps(one, 12);
   for (int threads = 2; threads <= 4; ++threads) {
@@ -191,6 +190,63 @@ static void the_thread_count_changes_no_bit(void** state) {
     assert_same_state(one, more);
     assert_true(dpc_trainer_validate(more) == dpc_trainer_validate(one));
   }
+}
+
+static void set_flow(dpc_train_settings* settings) {
+  settings->schedule.kind = DPC_SCHEDULE_FLOW;
+  settings->schedule.prediction = DPC_PREDICT_VELOCITY;
+}
+
+static void the_thread_count_changes_no_bit(void** state) {
+  bench* b = *state;
+  assert_threads_change_no_bit(b);
+  b->settings.train.loss_weighting = DPC_WEIGHTING_MIN_SNR;
+  b->settings.train.obs_noise = 0.1;
+  assert_threads_change_no_bit(b);
+  b->settings = small_settings();
+  set_flow(&b->settings);
+  b->settings.train.time_distribution = DPC_TIME_BETA;
+  assert_threads_change_no_bit(b);
+}
+
+static void the_objective_counts(void** state) {
+  bench* b = *state;
+  const double plain = run_steps(make_trainer(b, 1), 3);
+  b->settings.train.obs_noise = 0.1;
+  dpc_trainer* blurred = make_trainer(b, 1);
+  b->settings.train.obs_noise = 0;
+  dpc_trainer* clear = make_trainer(b, 1);
+  // validation sees observations as they are
+  assert_true(dpc_trainer_validate(blurred) == dpc_trainer_validate(clear));
+  assert_true(run_steps(blurred, 3) != plain);
+  b->settings.train.loss_weighting = DPC_WEIGHTING_MIN_SNR;
+  assert_true(run_steps(make_trainer(b, 1), 3) < plain);  // no weight of epsilon is above 1
+  // a limit that is never reached weighs epsilon evenly
+  b->settings.train.min_snr_gamma = 1e9;
+  assert_near(run_steps(make_trainer(b, 1), 3), plain, 1e-6);
+}
+
+static void the_objective_must_fit_the_schedule(void** unused) {
+  (void)unused;
+  dpc_error error = {""};
+  dpc_train_settings settings = small_settings();
+  settings.train.time_distribution = DPC_TIME_LOGIT_NORMAL;
+  assert_fails(dpc_train_settings_check(&settings, &error), DPC_ERR_CONFIG, &error,
+               "train.time_distribution: logit_normal goes with schedule.kind flow only");
+  set_flow(&settings);
+  assert_ok(dpc_train_settings_check(&settings, &error), &error);
+  settings.train.loss_weighting = DPC_WEIGHTING_MIN_SNR;
+  assert_fails(dpc_train_settings_check(&settings, &error), DPC_ERR_CONFIG, &error,
+               "train.loss_weighting: min_snr does not go with schedule.kind flow");
+  settings = small_settings();
+  set_flow(&settings);
+  settings.sampler.kind = DPC_SAMPLER_DDPM;
+  assert_fails(dpc_train_settings_check(&settings, &error), DPC_ERR_CONFIG, &error,
+               "sampler.kind: ddpm");
+  settings = small_settings();
+  settings.schedule.kind = DPC_SCHEDULE_FLOW;
+  assert_fails(dpc_train_settings_check(&settings, &error), DPC_ERR_CONFIG, &error,
+               "schedule.prediction: epsilon");
 }
 
 static void another_seed_gives_another_run(void** state) {
@@ -238,6 +294,12 @@ static void another_run_is_not_resumed(void** state) {
   trainer = make_trainer(b, 1);
   assert_fails(dpc_trainer_resume(trainer, path_in(b, "state"), &error), DPC_ERR_MISMATCH, &error,
                "train.seed is 43, but training began with 42");
+
+  b->settings = small_settings();
+  b->settings.train.obs_noise = 0.1;
+  trainer = make_trainer(b, 1);
+  assert_fails(dpc_trainer_resume(trainer, path_in(b, "state"), &error), DPC_ERR_MISMATCH, &error,
+               "train.obs_noise is 0.1, but training began with 0");
 
   b->settings = small_settings();
   b->dataset = make_dataset(b, 3, TWO);
@@ -314,6 +376,7 @@ static void the_policy_holds_the_average(void** state) {
   bench* b = *state;
   dpc_error error = {""};
   b->settings.train.weights = DPC_WEIGHTS_FP32;
+  set_flow(&b->settings);
   dpc_trainer* trainer = make_trainer(b, 1);
   run_steps(trainer, 5);
   assert_ok(dpc_trainer_export(trainer, path_in(b, "policy"), &error), &error);
@@ -325,6 +388,8 @@ static void the_policy_holds_the_average(void** state) {
   const dpc_trainer_state* trained = dpc_trainer_state_of(trainer);
   assert_memory_equal(params, trained->ema, sizeof(float) * trained->count);
   assert_int_equal(info.policy.n_actions, 4);
+  assert_int_equal(info.schedule.kind, DPC_SCHEDULE_FLOW);
+  assert_int_equal(info.schedule.prediction, DPC_PREDICT_VELOCITY);
   assert_string_equal(info.dataset_sha256, ONE);
 }
 
@@ -351,6 +416,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(workers_do_every_piece_once, setup, teardown),
       cmocka_unit_test_setup_teardown(the_loss_falls, setup, teardown),
       cmocka_unit_test_setup_teardown(the_thread_count_changes_no_bit, setup, teardown),
+      cmocka_unit_test_setup_teardown(the_objective_counts, setup, teardown),
       cmocka_unit_test_setup_teardown(another_seed_gives_another_run, setup, teardown),
       cmocka_unit_test_setup_teardown(resuming_changes_no_bit, setup, teardown),
       cmocka_unit_test_setup_teardown(another_run_is_not_resumed, setup, teardown),
@@ -360,6 +426,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_loss_that_is_not_finite_stops, setup, teardown),
       cmocka_unit_test_setup_teardown(the_policy_holds_the_average, setup, teardown),
       cmocka_unit_test(settings_that_do_not_fit_are_refused),
+      cmocka_unit_test(the_objective_must_fit_the_schedule),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,12 +11,14 @@ enum { BLOCK = 16384 };
 // What one thread needs for one shard.
 typedef struct shard_work {
   dpc_unet_work* unet;
-  float* cond;      // [shard x n_obs x obs_dim]
-  float* chunk;     // [shard x horizon x action_dim], clean; then the target in its place
-  float* noise;     // likewise
-  float* noisy;     // likewise
-  float* output;    // likewise, the network's answer; then the gradient of the loss by it
-  float* timestep;  // [shard]
+  float* cond;        // [shard x n_obs x obs_dim]
+  float* chunk;       // [shard x horizon x action_dim], clean; then the target in its place
+  float* noise;       // likewise
+  float* noisy;       // likewise
+  float* output;      // likewise, the network's answer; then the gradient of the loss by it
+  float* timestep;    // [shard]
+  double* weight;     // [shard], of a window's error
+  float* cond_noise;  // [n_obs x obs_dim], of the window in hand
 } shard_work;
 
 struct dpc_batch_loss {
@@ -35,11 +37,15 @@ struct dpc_batch_loss {
   bool backward;
 };
 
+static int shards_of(const dpc_train_def* def, int windows) {
+  return (windows + def->shard - 1) / def->shard;
+}
+
 // --- making it ----------------------------------------------------------------------------------
 
 static dpc_status create_work(const dpc_batch_loss* loss, dpc_arena* arena, shard_work* out,
                               dpc_error* error) {
-  const int shard = loss->parts.shard;
+  const int shard = loss->parts.train->shard;
   const size_t count = (size_t)shard * (size_t)loss->chunk_dim;
   DPC_TRY(dpc_unet_work_create(loss->parts.unet, shard, true, arena, &out->unet, error));
   out->cond = DPC_TAKE(arena, float, (size_t)shard*(size_t)loss->cond_dim);
@@ -48,8 +54,11 @@ static dpc_status create_work(const dpc_batch_loss* loss, dpc_arena* arena, shar
   out->noisy = DPC_TAKE(arena, float, count);
   out->output = DPC_TAKE(arena, float, count);
   out->timestep = DPC_TAKE(arena, float, shard);
-  const bool made = out->cond && out->chunk && out->noise && out->noisy && out->output;
-  if (!made || out->timestep == NULL) return dpc_arena_full(arena, "a training thread", error);
+  out->weight = DPC_TAKE(arena, double, shard);
+  out->cond_noise = DPC_TAKE(arena, float, loss->cond_dim);
+  const bool made = out->cond && out->chunk && out->noise && out->noisy && out->output &&
+                    out->timestep && out->weight && out->cond_noise;
+  if (!made) return dpc_arena_full(arena, "a training thread", error);
   return DPC_OK;
 }
 
@@ -80,7 +89,7 @@ dpc_status dpc_batch_loss_create(const dpc_batch_loss_parts* parts, dpc_arena* a
       .chunk_dim = window->horizon * parts->dataset->action_dim,
       .param_count = dpc_unet_param_count(parts->unet),
       .works = works,
-      .shard_max = (parts->batch_max + parts->shard - 1) / parts->shard,
+      .shard_max = shards_of(parts->train, parts->train->batch),
   };
   loss->block_count = (int)((loss->param_count + BLOCK - 1) / BLOCK);
   for (int i = 0; i < threads; ++i) DPC_TRY(create_work(loss, arena, &works[i], error));
@@ -91,48 +100,49 @@ dpc_status dpc_batch_loss_create(const dpc_batch_loss_parts* parts, dpc_arena* a
 
 // --- one shard, on one thread -------------------------------------------------------------------
 
-// Any timestep is as likely as any other; flow's are real numbers between none and T.
-static float draw_timestep(const dpc_batch_loss* loss, uint32_t sample) {
-  const dpc_schedule_def* schedule = &loss->parts.schedule->def;
-  const dpc_rng_key key = loss->parts.key;
-  const uint32_t plan = loss->batch.plan;
-  if (schedule->kind == DPC_SCHEDULE_FLOW) {
-    float noise;
-    dpc_rng_uniform(key, DPC_STREAM_TRAIN_TIMESTEP, plan, sample, 1, &noise);
-    return noise * (float)schedule->steps;
-  }
-  return (float)dpc_rng_below(key, DPC_STREAM_TRAIN_TIMESTEP, plan, sample, 0,
-                              (uint32_t)schedule->steps);
-}
-
-// Read the windows of a shard, draw noise and timestep of each, and mix them.
+// Read the windows of a shard, draw noise and timestep of each, and mix them. Validation is asked
+// about observations as they are.
 static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
   const dpc_batch_loss_parts* parts = &loss->parts;
   const dpc_batch* batch = &loss->batch;
   const int size = loss->chunk_dim;
   for (int i = 0; i < count; ++i) {
-    const uint32_t sample = batch->sample + (uint32_t)(first + i);
+    const uint32_t plan = batch->plan, sample = batch->sample + (uint32_t)(first + i);
+    float* cond = work->cond + (size_t)i * (size_t)loss->cond_dim;
     float* chunk = work->chunk + (size_t)i * (size_t)size;
     float* noise = work->noise + (size_t)i * (size_t)size;
     float* noisy = work->noisy + (size_t)i * (size_t)size;
-    dpc_dataset_read(parts->dataset, &batch->windows->windows[batch->picks[first + i]],
-                     work->cond + (size_t)i * (size_t)loss->cond_dim, chunk);
-    dpc_rng_normal(parts->key, DPC_STREAM_TRAIN_NOISE, batch->plan, sample, size, noise);
-    work->timestep[i] = draw_timestep(loss, sample);
+    dpc_dataset_read(parts->dataset, &batch->windows->windows[batch->picks[first + i]], cond,
+                     chunk);
+    if (plan > 0) {
+      dpc_objective_blur(parts->train, parts->key, plan, sample, loss->cond_dim, work->cond_noise,
+                         cond);
+    }
+    dpc_rng_normal(parts->key, DPC_STREAM_TRAIN_NOISE, plan, sample, size, noise);
+    work->timestep[i] =
+        dpc_objective_timestep(parts->train, &parts->schedule->def, parts->key, plan, sample);
     const dpc_noise_level level = dpc_schedule_level(parts->schedule, (double)work->timestep[i]);
+    work->weight[i] = dpc_objective_weight(parts->train, parts->schedule, level);
     dpc_schedule_add_noise(level, chunk, noise, size, noisy);
     dpc_schedule_target(parts->schedule, level, chunk, noise, size, chunk);
   }
 }
 
-// Sum of squared errors; `output` becomes the gradient of their mean over `mean_over` values.
-static double squared_error(const float* target, float* output, size_t count, double mean_over) {
-  const float scale = (float)(2 / mean_over);
+// Weighted sum of squared errors of `count` windows; the output becomes the gradient of the mean
+// over the values of the batch.
+static double squared_error(const dpc_batch_loss* loss, int count, shard_work* work) {
+  const double mean_over = (double)loss->batch.count * loss->chunk_dim;
+  const float* target = work->chunk;
+  float* output = work->output;
   double sum = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const float difference = output[i] - target[i];
-    sum += (double)difference * (double)difference;
-    output[i] = scale * difference;
+  for (int i = 0; i < count; ++i) {
+    const double weight = work->weight[i];
+    const float scale = (float)(weight * 2 / mean_over);
+    for (int k = 0; k < loss->chunk_dim; ++k, ++target, ++output) {
+      const float difference = *output - *target;
+      sum += weight * (double)difference * (double)difference;
+      *output = scale * difference;
+    }
   }
   return sum;
 }
@@ -141,15 +151,14 @@ static void run_shard(void* context, int item, int thread) {
   dpc_batch_loss* loss = context;
   const dpc_unet* unet = loss->parts.unet;
   shard_work* work = &loss->works[thread];
-  const int first = item * loss->parts.shard, rest = loss->batch.count - first;
-  const int count = rest < loss->parts.shard ? rest : loss->parts.shard;
+  const int shard = loss->parts.train->shard;
+  const int first = item * shard, rest = loss->batch.count - first;
+  const int count = rest < shard ? rest : shard;
 
   prepare_shard(loss, first, count, work);
   dpc_unet_forward(unet, loss->params, work->unet, count, work->noisy, work->timestep, work->cond,
                    work->output);
-  loss->squared_errors[item] =
-      squared_error(work->chunk, work->output, (size_t)count * (size_t)loss->chunk_dim,
-                    (double)loss->batch.count * loss->chunk_dim);
+  loss->squared_errors[item] = squared_error(loss, count, work);
   if (!loss->backward) return;
   memset(loss->grads[item], 0, sizeof(float) * loss->param_count);
   dpc_unet_backward(unet, loss->params, work->unet, count, work->noisy, work->cond, work->output,
@@ -159,12 +168,12 @@ static void run_shard(void* context, int item, int thread) {
 // --- the whole batch ----------------------------------------------------------------------------
 
 static int shard_count(const dpc_batch_loss* loss) {
-  return (loss->batch.count + loss->parts.shard - 1) / loss->parts.shard;
+  return shards_of(loss->parts.train, loss->batch.count);
 }
 
 static double run_shards(dpc_batch_loss* loss, const dpc_batch* batch, const float* params,
                          bool backward) {
-  DPC_ASSERT(batch->count >= 1 && batch->count <= loss->parts.batch_max);
+  DPC_ASSERT(batch->count >= 1 && batch->count <= loss->parts.train->batch);
   loss->batch = *batch;
   loss->params = params;
   loss->backward = backward;

@@ -3,11 +3,8 @@
 /// summed in the order of the shards, whoever made them.
 #pragma once
 
-#include "policy/rng.h"
-#include "policy/schedule.h"
-#include "policy/train/dataset.h"
+#include "policy/train/objective.h"
 #include "policy/train/workers.h"
-#include "policy/unet.h"
 
 typedef struct dpc_batch_loss dpc_batch_loss;
 
@@ -16,10 +13,9 @@ typedef struct dpc_batch_loss_parts {
   const dpc_dataset* dataset;
   const dpc_unet* unet;
   const dpc_schedule* schedule;
+  const dpc_train_def* train;  // batch, shard, and the objective
   dpc_workers* workers;
   dpc_rng_key key;  // of noise and timesteps
-  int shard;        // windows per shard
-  int batch_max;    // windows per batch, at most
 } dpc_batch_loss_parts;
 
 /// Some windows, and the numbers that their noise and timesteps are drawn with.
@@ -36,7 +32,7 @@ typedef struct dpc_batch {
 DPC_NODISCARD dpc_status dpc_batch_loss_create(const dpc_batch_loss_parts* parts, dpc_arena* arena,
                                                dpc_batch_loss** out, dpc_error* error);
 
-/// Mean over the batch of the squared error of what the network predicts; forward only.
+/// Mean over the batch of the weighted squared error of what the network predicts; forward only.
 /// Allocates: no. Blocks: until it is done. Thread: the one that created the workers.
 double dpc_batch_loss_forward(dpc_batch_loss* loss, const dpc_batch* batch, const float* params);
 

@@ -3,6 +3,8 @@
 #include <string.h>
 
 static const char* const lr_schedules[] = {"cosine", "constant", NULL};
+static const char* const time_distributions[] = {"uniform", "beta", "logit_normal", NULL};
+static const char* const loss_weightings[] = {"none", "min_snr", NULL};
 static const char* const weights_types[] = {"bf16", "fp32", NULL};
 
 static const dpc_field fields[] = {
@@ -17,6 +19,14 @@ static const dpc_field fields[] = {
     DPC_INT(dpc_train_def, warmup_steps, "300", 0, 1000000, "steps",
             "the learning rate rises from zero over these"),
     DPC_REAL(dpc_train_def, clip_norm, "1", 0, 1e9, "", "largest norm of a gradient; 0 = off"),
+    DPC_CHOICE(dpc_train_def, time_distribution, "uniform", time_distributions,
+               "flow: how times are drawn; beta favours noisy ones, logit_normal those between"),
+    DPC_CHOICE(dpc_train_def, loss_weighting, "none", loss_weightings,
+               "weight of a timestep's error; min_snr is not for flow"),
+    DPC_REAL(dpc_train_def, min_snr_gamma, "5", 0.001, 1e9, "",
+             "min_snr: where the signal-to-noise ratio is cut off"),
+    DPC_REAL(dpc_train_def, obs_noise, "0", 0, 10, "normalised",
+             "standard deviation of the noise on observations while learning"),
     DPC_UINT64(dpc_train_def, seed, "42", "first weights, shuffling, noise and timesteps"),
     DPC_INT(dpc_train_def, log_every, "10", 1, 1000000, "steps", "a line of metrics every"),
     DPC_INT(dpc_train_def, val_every, "500", 0, 1000000, "steps",
@@ -63,12 +73,29 @@ dpc_train_settings dpc_train_settings_default(void) {
   return settings;
 }
 
+static dpc_status check_objective(const dpc_train_settings* settings, dpc_error* error) {
+  const dpc_train_def* train = &settings->train;
+  const bool flow = settings->schedule.kind == DPC_SCHEDULE_FLOW;
+  if (!flow && train->time_distribution != DPC_TIME_UNIFORM) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.time_distribution: %s goes with schedule.kind flow only",
+                    time_distributions[train->time_distribution]);
+  }
+  // it weighs pure noise with nothing, and that is where a flow's first step begins
+  if (flow && train->loss_weighting == DPC_WEIGHTING_MIN_SNR) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.loss_weighting: min_snr does not go with schedule.kind flow");
+  }
+  return DPC_OK;
+}
+
 dpc_status dpc_train_settings_check(const dpc_train_settings* settings, dpc_error* error) {
   for (int i = 0; i < DPC_TRAIN_SECTIONS; ++i) {
     DPC_TRY(dpc_fields_check(dpc_train_sections[i].table, section_of(settings, i), error));
   }
   DPC_TRY(dpc_schedule_def_check(&settings->schedule, error));
   DPC_TRY(dpc_sampler_def_check(&settings->sampler, &settings->schedule, error));
+  DPC_TRY(check_objective(settings, error));
   const int rows = settings->unet.horizon - settings->policy.n_obs + 1;
   if (settings->policy.n_actions > rows) {
     return dpc_fail(error, DPC_ERR_CONFIG,

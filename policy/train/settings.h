@@ -7,7 +7,15 @@
 #include "policy/train/optimizer.h"
 
 typedef enum dpc_lr_schedule { DPC_LR_COSINE, DPC_LR_CONSTANT } dpc_lr_schedule;
+typedef enum dpc_loss_weighting { DPC_WEIGHTING_NONE, DPC_WEIGHTING_MIN_SNR } dpc_loss_weighting;
 typedef enum dpc_weights_type { DPC_WEIGHTS_BF16, DPC_WEIGHTS_FP32 } dpc_weights_type;
+
+/// How a flow's times are drawn for training, as noise factors in (0, 1).
+typedef enum dpc_time_distribution {
+  DPC_TIME_UNIFORM,
+  DPC_TIME_BETA,  // Beta(1.5, 1), noisy ones more often (Black et al. 2024, arXiv 2410.24164)
+  DPC_TIME_LOGIT_NORMAL  // 1 / (1 + exp(-z)), middle ones (Esser et al. 2024, arXiv 2403.03206)
+} dpc_time_distribution;
 
 typedef struct dpc_train_def {
   char output[256];
@@ -19,6 +27,10 @@ typedef struct dpc_train_def {
   int lr_schedule;  // dpc_lr_schedule
   int warmup_steps;
   double clip_norm;
+  int time_distribution;  // dpc_time_distribution
+  int loss_weighting;     // dpc_loss_weighting
+  double min_snr_gamma;
+  double obs_noise;
   uint64_t seed;
   int log_every;
   int val_every;
@@ -56,8 +68,8 @@ extern const dpc_train_section dpc_train_sections[DPC_TRAIN_SECTIONS];
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_train_settings dpc_train_settings_default(void);
 
-/// Every section by itself, then together: the shard divides into the batch, the rows fit the
-/// horizon, the sampler fits the schedule. Returns DPC_ERR_CONFIG naming the setting.
+/// Every section by itself, then together: the rows fit the horizon, sampler and objective fit the
+/// schedule. Returns DPC_ERR_CONFIG naming the setting.
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_train_settings_check(const dpc_train_settings* settings,
                                                   dpc_error* error);

@@ -66,10 +66,9 @@ static dpc_status create_parts(dpc_trainer* trainer, dpc_arena* arena, dpc_error
   const dpc_batch_loss_parts parts = {.dataset = trainer->dataset,
                                       .unet = trainer->unet,
                                       .schedule = trainer->schedule,
+                                      .train = def,
                                       .workers = trainer->workers,
-                                      .key = trainer->key,
-                                      .shard = def->shard,
-                                      .batch_max = def->batch};
+                                      .key = trainer->key};
   return dpc_batch_loss_create(&parts, arena, &trainer->loss, error);
 }
 

@@ -10,7 +10,7 @@ typedef struct dpc_trainer dpc_trainer;
 /// What one update did.
 typedef struct dpc_train_report {
   int64_t step;          // number of the update, from 1
-  double loss;           // mean over the batch of the squared error, before the update
+  double loss;           // mean over the batch of the weighted squared error, before the update
   double learning_rate;  // of this update
   double gradient_norm;  // before clipping
   double epoch;          // passes over the training windows since the beginning, with a fraction
@@ -34,8 +34,8 @@ void dpc_trainer_destroy(dpc_trainer* trainer);
 DPC_NODISCARD dpc_status dpc_trainer_step(dpc_trainer* trainer, dpc_train_report* report,
                                           dpc_error* error);
 
-/// Mean squared error of the averaged weights over all validation windows, with the same noise and
-/// timesteps every time; NaN when there are none.
+/// The same mean of the averaged weights over all validation windows, without noise on observations,
+/// and with the same noise and timesteps every time; NaN when there are none.
 /// Allocates: no. Blocks: until it is done. Thread: the one that created it.
 double dpc_trainer_validate(dpc_trainer* trainer);
 
