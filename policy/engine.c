@@ -211,3 +211,13 @@ void dpc_engine_step(const dpc_engine* e, dpc_engine_work* work, int i, const fl
   }
   copy_rows(horizon, dim, work->values + output->offset, output->row, out, dim);
 }
+
+void dpc_engine_elementwise(const dpc_engine* e, dpc_engine_work* work, int i) {
+  DPC_ASSERT(i >= 0 && i < work->count);
+  const float* film = work->film_steps + (size_t)e->film_size * (size_t)i;
+  for (int o = 0; o < e->op_count; ++o) {
+    const dpc_engine_op* op = &e->ops[o];
+    if (op->kind == DPC_ENGINE_NORM) run_norm(e, work, &op->norm, film);
+    if (op->kind == DPC_ENGINE_ROUND) run_round(e, work, op);
+  }
+}

@@ -73,3 +73,8 @@ void dpc_engine_observe(const dpc_engine* engine, dpc_engine_work* work, const f
 /// Allocates: no. Blocks: no. Thread: any, one work area each.
 void dpc_engine_step(const dpc_engine* engine, dpc_engine_work* work, int i, const float* sample,
                      float* out);
+
+/// Only the element-wise part of step `i`, on whatever the work area holds: normalisation and what
+/// follows it, roundings. For measuring; what the step before it computed is lost.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+void dpc_engine_elementwise(const dpc_engine* engine, dpc_engine_work* work, int i);

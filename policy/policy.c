@@ -8,8 +8,6 @@
 
 struct dpc_policy {
   dpc_checkpoint_info info;
-  dpc_unet* unet;
-  float* params;
   dpc_schedule* schedule;
   dpc_engine* engine;
 };
@@ -35,19 +33,30 @@ dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc_policy** out,
 
 dpc_status dpc_policy_load_for(const char* path, const dpc_engine_def* engine, dpc_arena* arena,
                                dpc_policy** out, dpc_error* error) {
-  // the network must find its matrix library single-threaded, whoever loads it
+  const size_t mark = dpc_arena_mark(arena);
+  dpc_checkpoint_info info;
+  dpc_unet* unet = NULL;
+  float* params = NULL;
+  dpc_status status = dpc_checkpoint_load(path, arena, &info, &unet, &params, error);
+  if (status == DPC_OK) {
+    status = dpc_policy_create(&info, unet, params, engine, arena, out, error);
+  }
+  if (status != DPC_OK) dpc_arena_release(arena, mark);
+  return status;
+}
+
+dpc_status dpc_policy_create(const dpc_checkpoint_info* info, const dpc_unet* unet,
+                             const float* params, const dpc_engine_def* engine, dpc_arena* arena,
+                             dpc_policy** out, dpc_error* error) {
+  // the network must find its matrix library single-threaded, whoever makes a policy
   DPC_TRY(dpc_gemm_start(error));
   const size_t mark = dpc_arena_mark(arena);
   dpc_policy* policy = DPC_TAKE(arena, dpc_policy, 1);
   if (policy == NULL) return dpc_arena_full(arena, "a policy", error);
-  dpc_status status =
-      dpc_checkpoint_load(path, arena, &policy->info, &policy->unet, &policy->params, error);
+  policy->info = *info;
+  dpc_status status = dpc_schedule_create(&info->schedule, arena, &policy->schedule, error);
   if (status == DPC_OK) {
-    status = dpc_schedule_create(&policy->info.schedule, arena, &policy->schedule, error);
-    if (status != DPC_OK) dpc_fail_prefix(error, status, "%s: ", path);
-  }
-  if (status == DPC_OK) {
-    status = dpc_engine_create(engine, policy->unet, policy->params, arena, &policy->engine, error);
+    status = dpc_engine_create(engine, unet, params, arena, &policy->engine, error);
   }
   if (status != DPC_OK) {
     dpc_arena_release(arena, mark);
@@ -147,6 +156,10 @@ void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) 
                    work->noise);
   }
   dpc_sampler_step(work->sampler, i, work->prediction, work->noise, work->count, work->x);
+}
+
+void dpc_policy_elementwise(const dpc_policy* policy, dpc_policy_work* work, int i) {
+  dpc_engine_elementwise(policy->engine, work->engine, i);
 }
 
 dpc_status dpc_policy_finish(const dpc_policy* policy, const dpc_policy_work* work, float* chunk,

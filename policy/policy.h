@@ -26,6 +26,14 @@ DPC_NODISCARD dpc_status dpc_policy_load(const char* path, dpc_arena* arena, dpc
 DPC_NODISCARD dpc_status dpc_policy_load_for(const char* path, const dpc_engine_def* engine,
                                              dpc_arena* arena, dpc_policy** out, dpc_error* error);
 
+/// A policy of what is in memory already: `info`, and parameters of `unet`, which has info's settings.
+/// What `info` points to, `unet` and `params` are kept and must outlive the policy. DPC_ERR_CONFIG,
+/// DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_policy_create(const dpc_checkpoint_info* info, const dpc_unet* unet,
+                                           const float* params, const dpc_engine_def* engine,
+                                           dpc_arena* arena, dpc_policy** out, dpc_error* error);
+
 /// The packed network.
 /// Allocates: no. Blocks: no. Thread: any.
 const dpc_engine* dpc_policy_engine(const dpc_policy* policy);
@@ -70,6 +78,10 @@ DPC_NODISCARD dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_w
 /// Step i of dpc_policy_steps: one evaluation of the network and one update.
 /// Allocates: no. Blocks: no. Thread: any, one work area each.
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i);
+
+/// Only what step i does element by element (see dpc_engine_elementwise); the chunk in hand stays.
+/// Allocates: no. Blocks: no. Thread: any, one work area each.
+void dpc_policy_elementwise(const dpc_policy* policy, dpc_policy_work* work, int i);
 
 /// Turn the denoised chunk into physical units; `chunk` is untouched when it is not finite.
 /// Allocates: no. Blocks: no. Thread: any, one work area each.

@@ -279,6 +279,31 @@ static void test_a_file_that_cannot_be_loaded_leaves_nothing(void** state) {
   assert_null(loaded);
 }
 
+static void test_a_policy_made_in_memory_acts_as_the_loaded_one(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  dpc_policy* made;
+  dpc_policy_work* work;
+  const dpc_engine_def engine = dpc_engine_def_default();
+  float loaded_chunk[CHUNK], made_chunk[CHUNK];
+  assert_ok(dpc_policy_create(&info, unet, params, &engine, &arena, &made, &error), &error);
+  assert_ok(dpc_policy_work_create(made, NULL, &arena, &work, &error), &error);
+  assert_ok(dpc_policy_act(made, work, obs, key, 3, made_chunk, &error), &error);
+  act(make_work(NULL), key, 3, loaded_chunk);
+  assert_memory_equal(made_chunk, loaded_chunk, sizeof made_chunk);
+}
+
+// It is for measuring: the chunks before and after it are the same.
+static void test_the_elementwise_part_alone_changes_no_chunk(void** state) {
+  (void)state;
+  float before[CHUNK], after[CHUNK];
+  dpc_policy_work* work = make_work(NULL);
+  act(work, key, 4, before);
+  for (int i = 0; i < dpc_policy_steps(work); ++i) dpc_policy_elementwise(policy, work, i);
+  act(work, key, 4, after);
+  assert_memory_equal(before, after, sizeof before);
+}
+
 static void test_acting_takes_nothing_from_the_arena(void** state) {
   (void)state;
   float chunk[CHUNK];
@@ -315,6 +340,8 @@ int main(void) {
       cmocka_unit_test(test_a_result_that_is_not_finite_is_refused),
       cmocka_unit_test(test_a_sampler_that_does_not_fit_is_refused),
       cmocka_unit_test(test_a_file_that_cannot_be_loaded_leaves_nothing),
+      cmocka_unit_test(test_a_policy_made_in_memory_acts_as_the_loaded_one),
+      cmocka_unit_test(test_the_elementwise_part_alone_changes_no_chunk),
       cmocka_unit_test(test_acting_takes_nothing_from_the_arena),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -100,7 +100,8 @@ static void parse_command_line(dpc_cli* cli, int argc, char** argv, void* input)
   const bool has_settings = program->section_count > 0;
   const struct argp shared = {.options = shared_options + (has_settings ? 0 : 1),
                               .parser = parse_shared};
-  const struct argp own = {.options = program->options, .parser = program->parse};
+  const struct argp own = {
+      .options = program->options, .parser = program->parse, .children = program->children};
   const struct argp leftover = {.parser = parse_leftover};
   const struct argp_child children[] = {
       {.argp = &shared}, {.argp = &own}, {.argp = &leftover}, {0}};

@@ -37,6 +37,7 @@ typedef struct dpc_cli_program {
   const char* arguments;  // "SRC DIR", for the usage line
   const struct argp_option* options;  // ends with {0}; -v, -q, --json, --help-config are taken
   argp_parser_t parse;                // for options and arguments; `state->input` is as given
+  const struct argp_child* children;  // options it shares with others; `parse` gives their inputs
   // A program with settings: CONFIG and KEY=VALUE arguments are collected in dpc_cli, and do not
   // reach `parse`.
   const dpc_config_section* sections;

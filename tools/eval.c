@@ -7,14 +7,11 @@
 #include "runtime/clock.h"
 #include "tools/cli.h"
 #include "tools/eval_keep.h"
+#include "tools/sampler_options.h"
 #include "tools/score.h"
 
 enum {
-  KEY_SAMPLER = 0x1000,
-  KEY_STEPS,
-  KEY_GRID,
-  KEY_ETA,
-  KEY_PRECISION,
+  KEY_PRECISION = 0x1000,
   KEY_DELAY,
   KEY_ACTIONS,
   KEY_SEED,
@@ -29,13 +26,6 @@ static const size_t POLICY_SIZE = (size_t)4 << 30;  // address space; only what 
 static const struct argp_option options[] = {
     {"policy", 'p', "FILE", 0, "The checkpoint to evaluate", 0},
     {"seeds", 's', "A:B", 0, "One episode for each seed from A up to but without B", 0},
-    {"sampler", KEY_SAMPLER, "KIND", 0,
-     "ddim or ddpm; this and the next three: default is what the "
-     "checkpoint says",
-     0},
-    {"steps", KEY_STEPS, "N", 0, "Denoising steps", 0},
-    {"grid", KEY_GRID, "GRID", 0, "Which timesteps: leading, linspace or trailing", 0},
-    {"eta", KEY_ETA, "X", 0, "Randomness of DDIM, from 0 to 1", 0},
     {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32 or bf16 (auto)", 0},
     {"delay", KEY_DELAY, "D", 0, "Steps from asking for a plan to its first action (0)", 0},
     {"n-actions", KEY_ACTIONS, "N", 0, "Rows executed per plan (as the policy was trained for)", 0},
@@ -49,9 +39,9 @@ static const struct argp_option options[] = {
 typedef struct eval {
   dpc_cli cli;
   const char* policy_path;
-  dpc_seed_range seeds;                                 // empty: not given
-  int sampler, steps, grid, delay, n_actions, threads;  // -1: not given
-  double eta;                                           // < 0: not given
+  dpc_seed_range seeds;           // empty: not given
+  int delay, n_actions, threads;  // -1: not given
+  dpc_sampler_options sampler;
   dpc_engine_def engine;
   uint64_t seed;
   const char* record_dir;
@@ -72,23 +62,14 @@ typedef struct eval {
 static error_t parse(int key, char* text, struct argp_state* state) {
   eval* e = state->input;
   switch (key) {
+    case ARGP_KEY_INIT:
+      state->child_inputs[0] = &e->sampler;
+      return 0;
     case 'p':
       e->policy_path = text;
       return 0;
     case 's':
       e->seeds = dpc_cli_seeds(state, "--seeds", text);
-      return 0;
-    case KEY_SAMPLER:
-      e->sampler = dpc_cli_choice(state, "--sampler", text, dpc_sampler_kind_names);
-      return 0;
-    case KEY_STEPS:
-      e->steps = dpc_cli_int(state, "--steps", text, 1, 1000);
-      return 0;
-    case KEY_GRID:
-      e->grid = dpc_cli_choice(state, "--grid", text, dpc_grid_names);
-      return 0;
-    case KEY_ETA:
-      e->eta = dpc_cli_real(state, "--eta", text, 0, 1);
       return 0;
     case KEY_PRECISION:
       e->engine.precision = dpc_cli_choice(state, "--precision", text, dpc_precision_names);
@@ -158,10 +139,7 @@ static dpc_status visit(void* user, const dpc_rollout_result* result, const dpc_
 
 static dpc_rollout_def make_rollout_def(const eval* e) {
   dpc_rollout_def def = dpc_rollout_def_default(dpc_policy_info(e->policy));
-  if (e->sampler >= 0) def.sampler.kind = e->sampler;
-  if (e->steps >= 0) def.sampler.steps = e->steps;
-  if (e->grid >= 0) def.sampler.grid = e->grid;
-  if (e->eta >= 0) def.sampler.eta = e->eta;
+  dpc_sampler_options_apply(&e->sampler, &def.sampler);
   if (e->delay >= 0) def.controller.delay = e->delay;
   if (e->n_actions >= 0) def.controller.n_actions = e->n_actions;
   def.controller.seed = e->seed;
@@ -278,14 +256,10 @@ int main(int argc, char** argv) {
           "bit.",
       .options = options,
       .parse = parse,
+      .children = (const struct argp_child[]){{.argp = &dpc_sampler_argp}, {0}},
   };
-  static eval e = {.sampler = -1,
-                   .steps = -1,
-                   .grid = -1,
-                   .delay = -1,
-                   .n_actions = -1,
-                   .threads = -1,
-                   .eta = -1};
+  static eval e = {.delay = -1, .n_actions = -1, .threads = -1};
+  e.engine = dpc_engine_def_default();
   dpc_error error = {""};
   dpc_cli_start(&program, argc, argv, &e.cli, &e);
   dpc_cli_catch_signals();
