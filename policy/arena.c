@@ -28,6 +28,8 @@ dpc_status dpc_arena_map(dpc_arena* arena, size_t size, dpc_error* error) {
     return dpc_fail(error, DPC_ERR_NO_MEMORY, "cannot reserve %zu bytes: %s", size,
                     strerror(errno));
   }
+  // Where the system has huge pages, a network's weights take ten of them instead of thousands.
+  (void)madvise(block, size, MADV_HUGEPAGE);
   // not poisoned up front: of gigabytes that stay untouched, the sanitizer would mark every byte
   *arena = (dpc_arena){.base = block, .size = size};
   return DPC_OK;

@@ -1,18 +1,23 @@
-/// The U-Net packed for inference: the same function as dpc_unet_forward for one sample, several
-/// times faster (policy/unet.h is its oracle).
+/// The U-Net packed for inference: the same function as dpc_unet_forward, several times faster
+/// (policy/unet.h is its oracle).
 ///
 /// Weights are packed once, in the order and layout in which the kernels read them. What does not
 /// change is not computed again: FiLM's linear layer acts on mish([embedded timestep, observations]),
 /// so its part of each timestep is a table made at start, and its part of the observations is
 /// computed once per chunk; the timestep's network never runs in the loop.
 ///
-/// The engine is const and shared by threads; each thread has its own work area.
+/// A step reads all weights and does little with each, so it is a stream through memory: samples
+/// that are denoised together share one, and threads that share a step have each a part of it. Neither
+/// changes a bit of the results.
+///
+/// The engine is const and shared by threads; whoever evaluates it has a work area of his own.
 #pragma once
 
+#include "policy/team.h"
 #include "policy/unet.h"
 
 typedef enum dpc_precision {
-  DPC_PRECISION_AUTO,  // what is fastest without loss: fp32
+  DPC_PRECISION_AUTO,  // bf16 where the processor has dot products of it, else fp32
   DPC_PRECISION_FP32,
   DPC_PRECISION_BF16,  // weights and what they multiply rounded to bfloat16, sums in fp32
 } dpc_precision;
@@ -22,6 +27,7 @@ extern const char* const dpc_precision_names[];
 
 typedef struct dpc_engine_def {
   int precision;  // dpc_precision
+  int threads;    // that share a step
 } dpc_engine_def;
 
 /// Section "engine".
@@ -42,8 +48,9 @@ typedef struct dpc_engine_work dpc_engine_work;
 typedef struct dpc_engine_info {
   const char* isa;        // of the kernels
   const char* precision;  // "fp32" or "bf16"
-  size_t weight_bytes;    // read per step
-  double macs;            // multiply-adds per step, without those that meet padding
+  int threads;
+  size_t weight_bytes;  // read per step
+  double macs;          // multiply-adds per step, without those that meet padding
 } dpc_engine_info;
 
 /// Pack the network's parameters, [dpc_unet_param_count], for this machine or for what DPC_ISA
@@ -58,23 +65,38 @@ DPC_NODISCARD dpc_status dpc_engine_create(const dpc_engine_def* def, const dpc_
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_engine_info dpc_engine_describe(const dpc_engine* engine);
 
-/// Make a work area for the `count` timesteps of a sampler's grid. dpc_gemm_start comes before.
-/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+/// Make a work area for the `count` timesteps of a sampler's grid, and for up to `samples_max`
+/// samples at once. It has the threads that help its owner (policy/team.h). dpc_gemm_start comes
+/// before.
+/// Allocates: from the arena; thread stacks when there is more than one. Blocks: no. Thread: start-up
+/// only.
 DPC_NODISCARD dpc_status dpc_engine_work_create(const dpc_engine* engine, const float* timesteps,
-                                                int count, dpc_arena* arena, dpc_engine_work** out,
-                                                dpc_error* error);
+                                                int count, int samples_max, dpc_arena* arena,
+                                                dpc_engine_work** out, dpc_error* error);
 
-/// Take in the observations of a chunk: cond [global_cond_dim], normalised.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
-void dpc_engine_observe(const dpc_engine* engine, dpc_engine_work* work, const float* cond);
+/// Stop the work area's threads; the memory is the arena's. NULL is left alone.
+/// Allocates: no. Blocks: until they have ended. Thread: the work area's owner.
+void dpc_engine_work_destroy(dpc_engine_work* work);
 
-/// Predict at timestep `i` of the grid: sample and out are [horizon][input_dim]. Same inputs, same
-/// build, same instruction set: same bits.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
-void dpc_engine_step(const dpc_engine* engine, dpc_engine_work* work, int i, const float* sample,
-                     float* out);
+/// Take in the observations of `samples` chunks: cond [samples][global_cond_dim], normalised. From
+/// now until dpc_engine_rest the work area's threads wait actively.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
+void dpc_engine_observe(const dpc_engine* engine, dpc_engine_work* work, int samples,
+                        const float* cond);
 
-/// Only the element-wise part of step `i`, on whatever the work area holds: normalisation and what
-/// follows it, roundings. For measuring; what the step before it computed is lost.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
+/// Predict at timestep `i` of the grid: sample and out are [samples][horizon][input_dim], those of
+/// dpc_engine_observe. Same inputs, same build, same instruction set: same bits, however many samples
+/// and threads.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
+void dpc_engine_step(const dpc_engine* engine, dpc_engine_work* work, int i, int samples,
+                     const float* sample, float* out);
+
+/// Let the work area's threads sleep until the next dpc_engine_observe.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
+void dpc_engine_rest(dpc_engine_work* work);
+
+/// Only the element-wise part of step `i`, for one sample, on whatever the work area holds:
+/// normalisation and what follows it, roundings. For measuring; what the step before it computed is
+/// lost.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
 void dpc_engine_elementwise(const dpc_engine* engine, dpc_engine_work* work, int i);

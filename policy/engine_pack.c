@@ -31,12 +31,12 @@ static float weight_at(const dpc_engine_conv* op, const float* params, int n, in
 static void pack_group(const dpc_engine_conv* op, const float* params, int block, int width,
                        int pair, float* f32, uint16_t* bf16) {
   const int outputs = width * DPC_LANES;
-  for (int k = 0; k < op->taps; ++k) {
-    for (int c = 0; c < op->channels; ++c) {
+  for (int c = 0; c < op->channels; ++c) {
+    for (int k = 0; k < op->taps; ++k) {
+      const size_t row = (size_t)(c / pair * op->taps + k) * (size_t)(outputs * pair);
       for (int j = 0; j < outputs; ++j) {
         const float value = weight_at(op, params, block * DPC_LANES + j, k, c);
-        const size_t row = ((size_t)k * (size_t)op->channels + (size_t)(c - c % pair));
-        const size_t at = row * (size_t)outputs + (size_t)(j * pair + c % pair);
+        const size_t at = row + (size_t)(j * pair + c % pair);
         if (bf16 != NULL)
           bf16[at] = dpc_bf16(value);
         else
@@ -46,48 +46,75 @@ static void pack_group(const dpc_engine_conv* op, const float* params, int block
   }
 }
 
+// Weights of a thread's share, group after group.
+static bool pack_part(dpc_engine* e, const dpc_engine_conv* op, dpc_engine_part* part,
+                      dpc_arena* arena) {
+  const size_t block_size = (size_t)op->taps * (size_t)op->channels * DPC_LANES;
+  const size_t count = block_size * (size_t)part->blocks;
+  float* f32 = op->bf16 ? NULL : DPC_TAKE(arena, float, count);
+  uint16_t* bf16 = op->bf16 ? DPC_TAKE(arena, uint16_t, count) : NULL;
+  if (f32 == NULL && bf16 == NULL) return false;
+  const int most =
+      op->bf16 ? e->kernels->group_bf16(op->positions) : e->kernels->group(op->positions);
+  for (int b = 0; b < part->blocks;) {
+    const int width = dpc_group_width(most, part->blocks - b);
+    const size_t at = block_size * (size_t)b;
+    pack_group(op, e->params, part->first + b, width, op->bf16 ? 2 : 1,
+               f32 != NULL ? f32 + at : NULL, bf16 != NULL ? bf16 + at : NULL);
+    b += width;
+  }
+  part->weights = f32;
+  part->weights_bf16 = bf16;
+  e->weight_bytes += count * (op->bf16 ? sizeof *bf16 : sizeof *f32);
+  return true;
+}
+
+// Share the blocks out, whole units to each thread.
+static bool share_out(const dpc_engine* e, dpc_engine_op* op, dpc_arena* arena) {
+  op->parts = DPC_TAKE(arena, dpc_engine_part, e->threads);
+  if (op->parts == NULL) return false;
+  const int units = (op->blocks + op->unit - 1) / op->unit;
+  for (int rank = 0; rank < e->threads; ++rank) {
+    const int first = units * rank / e->threads * op->unit;
+    const int end = units * (rank + 1) / e->threads * op->unit;
+    op->parts[rank].first = first;
+    op->parts[rank].blocks = (end < op->blocks ? end : op->blocks) - first;
+  }
+  return true;
+}
+
 static float* pad_copy(dpc_arena* arena, const float* values, int count) {
   float* padded = DPC_TAKE(arena, float, dpc_lanes_up(count));
   if (padded != NULL) memcpy(padded, values, sizeof(float) * (size_t)count);
   return padded;
 }
 
-static bool pack_conv(dpc_engine* e, dpc_engine_conv* op, dpc_arena* arena) {
-  const int blocks = dpc_lanes_up(op->conv->conv.out) / DPC_LANES;
-  const size_t block_size = (size_t)op->taps * (size_t)op->channels * DPC_LANES;
-  const size_t count = block_size * (size_t)blocks;
-  float* f32 = op->bf16 ? NULL : DPC_TAKE(arena, float, count);
-  uint16_t* bf16 = op->bf16 ? DPC_TAKE(arena, uint16_t, count) : NULL;
-  op->bias = pad_copy(arena, e->params + op->conv->bias, op->conv->conv.out);
-  if ((f32 == NULL && bf16 == NULL) || op->bias == NULL) return false;
-  e->weight_bytes += count * (op->bf16 ? sizeof *bf16 : sizeof *f32);
-  const int most =
-      op->bf16 ? e->kernels->group_bf16(op->positions) : e->kernels->group(op->positions);
-  for (int b = 0; b < blocks;) {
-    const int width = dpc_group_width(most, blocks - b);
-    const size_t at = block_size * (size_t)b;
-    pack_group(op, e->params, b, width, op->bf16 ? 2 : 1, f32 != NULL ? f32 + at : NULL,
-               bf16 != NULL ? bf16 + at : NULL);
-    b += width;
+static bool pack_vectors(const dpc_engine* e, dpc_engine_op* op, dpc_arena* arena) {
+  if (op->kind == DPC_ENGINE_CONV) {
+    op->conv.bias = pad_copy(arena, e->params + op->conv.conv->bias, op->conv.conv->conv.out);
+    return op->conv.bias != NULL;
   }
-  op->weights = f32;
-  op->weights_bf16 = bf16;
+  if (op->kind == DPC_ENGINE_NORM) {
+    const dpc_unet_conv_block* block = op->norm.block;
+    op->norm.gamma = pad_copy(arena, e->params + block->gamma, block->norm.channels);
+    op->norm.beta = pad_copy(arena, e->params + block->beta, block->norm.channels);
+    return op->norm.gamma != NULL && op->norm.beta != NULL;
+  }
   return true;
 }
 
-static bool pack_norm(const dpc_engine* e, dpc_engine_norm* op, dpc_arena* arena) {
-  op->gamma = pad_copy(arena, e->params + op->block->gamma, op->block->norm.channels);
-  op->beta = pad_copy(arena, e->params + op->block->beta, op->block->norm.channels);
-  return op->gamma != NULL && op->beta != NULL;
-}
-
+// Each thread's weights lie in one piece, in the order of the operations: what is fetched ahead of
+// the end of one is the beginning of the next.
 dpc_status dpc_engine_pack(dpc_engine* e, dpc_arena* arena, dpc_error* error) {
-  for (int i = 0; i < e->op_count; ++i) {
-    dpc_engine_op* op = &e->ops[i];
-    bool fits = true;
-    if (op->kind == DPC_ENGINE_CONV) fits = pack_conv(e, &op->conv, arena);
-    if (op->kind == DPC_ENGINE_NORM) fits = pack_norm(e, &op->norm, arena);
-    if (!fits) return dpc_arena_full(arena, "the network's packed weights", error);
+  bool fits = true;
+  for (int i = 0; fits && i < e->op_count; ++i) {
+    fits = share_out(e, &e->ops[i], arena) && pack_vectors(e, &e->ops[i], arena);
   }
-  return DPC_OK;
+  for (int rank = 0; fits && rank < e->threads; ++rank) {
+    for (int i = 0; fits && i < e->op_count; ++i) {
+      dpc_engine_op* op = &e->ops[i];
+      if (op->kind == DPC_ENGINE_CONV) fits = pack_part(e, &op->conv, &op->parts[rank], arena);
+    }
+  }
+  return fits ? DPC_OK : dpc_arena_full(arena, "the network's packed weights", error);
 }

@@ -5,10 +5,10 @@
 static int add_buffer(dpc_engine* e, int rows, int channels) {
   DPC_ASSERT(e->buffer_count < DPC_ENGINE_BUFFERS_MAX);
   const int row = dpc_lanes_up(channels);
-  const int before = e->unet->def.kernel_size / 2 + 1, after = before + DPC_BORDER;
+  const int border = e->unet->def.kernel_size / 2 + 1;
   e->buffers[e->buffer_count] = (dpc_engine_buffer){
-      .rows = rows, .row = row, .offset = e->values + (size_t)before * (size_t)row};
-  e->values += (size_t)(before + rows + after) * (size_t)row;
+      .rows = rows, .row = row, .offset = e->values + (size_t)border * (size_t)row};
+  e->values += (size_t)(border + rows + border) * (size_t)row;
   return e->buffer_count++;
 }
 
@@ -18,16 +18,32 @@ static dpc_engine_view add_view(dpc_engine* e, int rows, int channels) {
 
 // --- operations ----------------------------------------------------------------------------------
 
-static dpc_engine_op* add_op(dpc_engine* e, dpc_engine_kind kind) {
+static dpc_engine_op* add_op(dpc_engine* e, dpc_engine_kind kind, int channels) {
   DPC_ASSERT(e->op_count < DPC_ENGINE_OPS_MAX);
-  e->ops[e->op_count].kind = kind;
-  return &e->ops[e->op_count++];
+  dpc_engine_op* op = &e->ops[e->op_count++];
+  op->kind = kind;
+  op->blocks = dpc_lanes_up(channels) / DPC_LANES;
+  op->unit = 1;
+  return op;
+}
+
+// What was written last is read by others.
+static void meet(dpc_engine* e) {
+  e->ops[e->op_count - 1].meets = true;
+}
+
+// Fewest blocks that hold whole groups.
+static int whole_groups(const dpc_norm_mish* norm) {
+  const int width = norm->channels / norm->groups;
+  int blocks = 1;
+  while (blocks * DPC_LANES % width != 0) ++blocks;
+  return blocks;
 }
 
 static dpc_engine_conv* add_conv(dpc_engine* e, const dpc_unet_conv* conv, dpc_engine_view in,
                                  int split, dpc_engine_view out) {
   const dpc_conv1d* shape = &conv->conv;
-  dpc_engine_conv* op = &add_op(e, DPC_ENGINE_CONV)->conv;
+  dpc_engine_conv* op = &add_op(e, DPC_ENGINE_CONV, shape->out)->conv;
   *op = (dpc_engine_conv){.conv = conv,
                           .in = in,
                           .out = out,
@@ -66,20 +82,22 @@ static void add_transposed(dpc_engine* e, const dpc_unet_conv* conv, dpc_engine_
 // What convolutions wrote and others read has to be rounded on the way.
 static void add_round(dpc_engine* e, dpc_engine_view view, int channels) {
   if (!e->bf16) return;
-  dpc_engine_op* op = add_op(e, DPC_ENGINE_ROUND);
-  op->round = view;
-  op->round_channels = dpc_lanes_up(channels);
+  add_op(e, DPC_ENGINE_ROUND, channels)->round = view;
 }
 
-static void add_norm(dpc_engine* e, const dpc_unet_conv_block* block, dpc_engine_view in, int film,
-                     dpc_engine_view around, dpc_engine_view out, bool wants_float) {
-  add_op(e, DPC_ENGINE_NORM)->norm = (dpc_engine_norm){.block = block,
-                                                       .in = in,
-                                                       .out = out,
-                                                       .around = around,
-                                                       .film = film,
-                                                       .wants_float = wants_float || !e->bf16,
-                                                       .wants_bf16 = e->bf16};
+// The convolutions since `first` write channels that it reads: a thread keeps its own.
+static void add_norm(dpc_engine* e, int first, const dpc_unet_conv_block* block, dpc_engine_view in,
+                     int film, dpc_engine_view around, dpc_engine_view out, bool wants_float) {
+  add_op(e, DPC_ENGINE_NORM, block->norm.channels)->norm =
+      (dpc_engine_norm){.block = block,
+                        .in = in,
+                        .out = out,
+                        .around = around,
+                        .film = film,
+                        .wants_float = wants_float || !e->bf16,
+                        .wants_bf16 = e->bf16};
+  for (int i = first; i < e->op_count; ++i) e->ops[i].unit = whole_groups(&block->norm);
+  meet(e);
 }
 
 // --- the network ---------------------------------------------------------------------------------
@@ -91,10 +109,12 @@ static void add_residual(dpc_engine* e, const dpc_unet_residual* r, dpc_engine_v
   const dpc_engine_view pre = add_view(e, r->time, r->out), act = add_view(e, r->time, r->out);
   // the sample itself is read in full: it has few channels
   const bool exact = in.buffer == e->input;
+  int at = e->op_count;
   dpc_engine_conv* first = add_conv(e, &r->first.conv, in, split, pre);
   if (exact) first->bf16 = false, first->channels = r->in;
-  add_norm(e, &r->first, pre, e->film_size, nothing, act, false);
+  add_norm(e, at, &r->first, pre, e->film_size, nothing, act, false);
   e->film_size += 2 * dpc_lanes_up(r->out);
+  at = e->op_count;
   add_conv(e, &r->second.conv, act, 0, pre);
   dpc_engine_view around = in;
   if (r->projects) {
@@ -102,7 +122,7 @@ static void add_residual(dpc_engine* e, const dpc_unet_residual* r, dpc_engine_v
     dpc_engine_conv* projection = add_conv(e, &r->projection, in, split, around);
     if (exact) projection->bf16 = false, projection->channels = r->in;
   }
-  add_norm(e, &r->second, pre, -1, around, out, true);
+  add_norm(e, at, &r->second, pre, -1, around, out, true);
 }
 
 static dpc_engine_view add_down(dpc_engine* e, dpc_engine_view x, dpc_engine_view* up_in) {
@@ -127,6 +147,7 @@ static dpc_engine_view add_down(dpc_engine* e, dpc_engine_view x, dpc_engine_vie
     x = add_view(e, r[1].time / 2, r[1].out);
     add_conv(e, &level->resample, end, 0, x);
     add_round(e, x, r[1].out);
+    meet(e);
   }
   return x;
 }
@@ -144,6 +165,7 @@ static dpc_engine_view add_up(dpc_engine* e, const dpc_engine_view* up_in) {
     x = i + 2 < u->levels ? up_in[i + 1] : add_view(e, 2 * r[1].time, r[1].out);
     add_transposed(e, &level->resample, end, x);
     add_round(e, x, r[1].out);
+    meet(e);
   }
   return x;
 }
@@ -161,8 +183,9 @@ void dpc_engine_plan(dpc_engine* e) {
   add_residual(e, &u->mid[1], middle, 0, bottom);
   x = u->levels > 1 ? add_up(e, up_in) : bottom;
   const dpc_engine_view pre = add_view(e, horizon, start), act = add_view(e, horizon, start);
+  const int at = e->op_count;
   add_conv(e, &u->last_block.conv, x, 0, pre);
-  add_norm(e, &u->last_block, pre, -1, nothing, act, true);
+  add_norm(e, at, &u->last_block, pre, -1, nothing, act, true);
   e->output = add_buffer(e, horizon, u->def.input_dim);
   dpc_engine_conv* last = add_conv(e, &u->last, act, 0, (dpc_engine_view){e->output, 0});
   last->bf16 = false;

@@ -4,19 +4,27 @@
 
 #include "policy/engine.h"
 #include "policy/kernels/kernels.h"
+#include "policy/team.h"
 #include "policy/unet_plan.h"
 
 /// Rows of activations in the work area, channels padded to whole blocks, with zeros before and
-/// after. Padding and borders are never written, so they stay zero.
+/// after. Padding and borders are never written, so they stay zero. Each sample has all buffers.
 typedef struct dpc_engine_buffer {
   int rows, row;  // `row` values from one to the next
-  size_t offset;  // of row 0, in values
+  size_t offset;  // of row 0 among the sample's values
 } dpc_engine_buffer;
 
 /// Some of a buffer's channels.
 typedef struct dpc_engine_view {
   int buffer, channel;
 } dpc_engine_view;
+
+/// One thread's share of an operation: some of its output channels, in blocks.
+typedef struct dpc_engine_part {
+  int first, blocks;
+  const float* weights;  // of a convolution
+  const uint16_t* weights_bf16;
+} dpc_engine_part;
 
 /// A convolution, or one phase of a transposed one.
 typedef struct dpc_engine_conv {
@@ -28,8 +36,6 @@ typedef struct dpc_engine_conv {
   int positions;
   int out_first, out_step;  // rows of the output
   bool bf16;
-  const float* weights;
-  const uint16_t* weights_bf16;
   const float* bias;
 } dpc_engine_conv;
 
@@ -49,9 +55,12 @@ typedef struct dpc_engine_op {
   union {
     dpc_engine_conv conv;
     dpc_engine_norm norm;
-    dpc_engine_view round;  // rows of this view's buffer, from its channel on, `round_channels`
+    dpc_engine_view round;  // rows of this view's buffer, from its channel on
   };
-  int round_channels;
+  int blocks;              // of output channels
+  int unit;                // blocks that one thread has to do together
+  bool meets;              // others read what this writes: threads wait for each other after it
+  dpc_engine_part* parts;  // [threads]
 } dpc_engine_op;
 
 enum { DPC_ENGINE_OPS_MAX = 32 * DPC_UNET_LEVELS_MAX, DPC_ENGINE_BUFFERS_MAX = 128 };
@@ -61,11 +70,13 @@ struct dpc_engine {
   const float* params;
   const dpc_kernels* kernels;
   bool bf16;
+  int threads;
+  ptrdiff_t prefetch;  // bytes
   dpc_engine_op ops[DPC_ENGINE_OPS_MAX];
   int op_count;
   dpc_engine_buffer buffers[DPC_ENGINE_BUFFERS_MAX];
   int buffer_count;
-  size_t values;              // in all buffers
+  size_t values;              // in all buffers, of one sample
   int film_size;              // values of all FiLM layers
   int input, output;          // buffers
   const float* film_weights;  // packed, the observations' columns
@@ -74,12 +85,14 @@ struct dpc_engine {
 };
 
 struct dpc_engine_work {
-  float* values;
-  uint16_t* values_bf16;
-  float* film_steps;  // [grid][film_size]
-  float* film_obs;    // [film_size]
-  float* cond_mish;   // [global_cond_dim]
-  int count;
+  dpc_team* team;
+  int samples_max;
+  float* values;          // [samples_max][values]
+  uint16_t* values_bf16;  // likewise
+  float* film_steps;      // [count][film_size]
+  float* film_obs;        // [samples_max][film_size]
+  float* cond_mish;       // [samples_max][global_cond_dim]
+  int count;              // timesteps
 };
 
 /// List the operations; no weights yet.

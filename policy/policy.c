@@ -15,13 +15,16 @@ struct dpc_policy {
 struct dpc_policy_work {
   dpc_sampler* sampler;
   dpc_engine_work* engine;
-  int count;          // values in a chunk
-  float* cond;        // [n_obs x observation dim], normalised
-  float* x;           // [horizon x action dim], normalised; noise that becomes the chunk
+  int chunks_max;
+  int cond_size;      // values of an observation history
+  int size;           // values of a chunk
+  float* cond;        // [chunks_max][cond_size], normalised
+  float* x;           // [chunks_max][size], normalised; noise that becomes the chunk
   float* prediction;  // like x
-  float* noise;       // like x
-  dpc_rng_key key;    // of the chunk in hand
-  uint32_t plan;
+  float* noise;       // [size]
+  int chunks;         // in hand
+  dpc_rng_key* keys;  // [chunks_max]
+  uint32_t* plans;    // likewise
 };
 
 // --- load -----------------------------------------------------------------------------------------
@@ -81,24 +84,30 @@ static dpc_status create_engine_work(const dpc_policy* policy, dpc_arena* arena,
   float* timesteps = DPC_TAKE(arena, float, steps);
   if (timesteps == NULL) return dpc_arena_full(arena, "a policy's work area", error);
   for (int i = 0; i < steps; ++i) timesteps[i] = dpc_sampler_timestep(work->sampler, i);
-  return dpc_engine_work_create(policy->engine, timesteps, steps, arena, &work->engine, error);
+  return dpc_engine_work_create(policy->engine, timesteps, steps, work->chunks_max, arena,
+                                &work->engine, error);
 }
 
 static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* sampler,
-                              dpc_arena* arena, dpc_policy_work** out, dpc_error* error) {
+                              int chunks_max, dpc_arena* arena, dpc_policy_work** out,
+                              dpc_error* error) {
   const dpc_unet_def* unet = &policy->info.unet;
-  const size_t count = (size_t)unet->horizon * (size_t)unet->input_dim;
+  const size_t chunks = (size_t)chunks_max, size = (size_t)unet->horizon * (size_t)unet->input_dim;
   dpc_policy_work* work = DPC_TAKE(arena, dpc_policy_work, 1);
-  float* cond = DPC_TAKE(arena, float, unet->global_cond_dim);
-  float* chunks = DPC_TAKE(arena, float, 3 * count);
-  if (work == NULL || cond == NULL || chunks == NULL) {
+  if (work == NULL) return dpc_arena_full(arena, "a policy's work area", error);
+  *work = (dpc_policy_work){.chunks_max = chunks_max,
+                            .cond_size = unet->global_cond_dim,
+                            .size = (int)size,
+                            .cond = DPC_TAKE(arena, float, chunks*(size_t)unet->global_cond_dim),
+                            .x = DPC_TAKE(arena, float, chunks* size),
+                            .prediction = DPC_TAKE(arena, float, chunks* size),
+                            .noise = DPC_TAKE(arena, float, size),
+                            .keys = DPC_TAKE(arena, dpc_rng_key, chunks),
+                            .plans = DPC_TAKE(arena, uint32_t, chunks)};
+  if (work->cond == NULL || work->x == NULL || work->prediction == NULL || work->noise == NULL ||
+      work->keys == NULL || work->plans == NULL) {
     return dpc_arena_full(arena, "a policy's work area", error);
   }
-  *work = (dpc_policy_work){.count = (int)count,
-                            .cond = cond,
-                            .x = chunks,
-                            .prediction = chunks + count,
-                            .noise = chunks + 2 * count};
   const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
   DPC_TRY(dpc_sampler_create(def, policy->schedule, arena, &work->sampler, error));
   DPC_TRY(create_engine_work(policy, arena, work, error));
@@ -107,11 +116,17 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
 }
 
 dpc_status dpc_policy_work_create(const dpc_policy* policy, const dpc_sampler_def* sampler,
-                                  dpc_arena* arena, dpc_policy_work** out, dpc_error* error) {
+                                  int chunks_max, dpc_arena* arena, dpc_policy_work** out,
+                                  dpc_error* error) {
+  DPC_ASSERT(chunks_max >= 1);
   const size_t mark = dpc_arena_mark(arena);
-  const dpc_status status = create_work(policy, sampler, arena, out, error);
+  const dpc_status status = create_work(policy, sampler, chunks_max, arena, out, error);
   if (status != DPC_OK) dpc_arena_release(arena, mark);
   return status;
+}
+
+void dpc_policy_work_destroy(dpc_policy_work* work) {
+  if (work != NULL) dpc_engine_work_destroy(work->engine);
 }
 
 int dpc_policy_steps(const dpc_policy_work* work) {
@@ -136,45 +151,91 @@ static dpc_status check_finite(const dpc_layout* layout, const char* kind, const
   return DPC_OK;
 }
 
-dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, const float* obs,
-                            dpc_rng_key key, uint32_t plan, dpc_error* error) {
+// A chunk that fails is computed with the others, from nothing.
+static dpc_status begin_one(const dpc_policy* policy, dpc_policy_work* work, int at,
+                            const dpc_policy_query* query, dpc_error* error) {
   const dpc_checkpoint_info* info = &policy->info;
-  DPC_TRY(check_finite(&info->interface.obs, "observation", obs, info->policy.n_obs, error));
-  dpc_normalizer_apply(&info->obs_normalizer, obs, info->policy.n_obs, work->cond);
-  dpc_engine_observe(policy->engine, work->engine, work->cond);
-  work->key = key;
-  work->plan = plan;
-  dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, 0, work->count, work->x);
-  return DPC_OK;
+  float* cond = work->cond + (ptrdiff_t)at * work->cond_size;
+  work->keys[at] = query->key;
+  work->plans[at] = query->plan;
+  dpc_rng_normal(query->key, DPC_STREAM_POLICY_NOISE, query->plan, 0, work->size,
+                 work->x + (ptrdiff_t)at * work->size);
+  const dpc_status status =
+      check_finite(&info->interface.obs, "observation", query->obs, info->policy.n_obs, error);
+  if (status == DPC_OK) {
+    dpc_normalizer_apply(&info->obs_normalizer, query->obs, info->policy.n_obs, cond);
+  } else {
+    memset(cond, 0, sizeof(float) * (size_t)work->cond_size);
+  }
+  return status;
+}
+
+dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, int count,
+                            dpc_policy_query* queries, dpc_error* error) {
+  DPC_ASSERT(count >= 1 && count <= work->chunks_max);
+  dpc_status first = DPC_OK;
+  for (int i = 0; i < count; ++i) {
+    queries[i].status = begin_one(policy, work, i, &queries[i], first == DPC_OK ? error : NULL);
+    if (first == DPC_OK) first = queries[i].status;
+  }
+  work->chunks = count;
+  dpc_engine_observe(policy->engine, work->engine, count, work->cond);
+  return first;
 }
 
 // Counter 0 of the noise is the start, i + 1 is what step i adds.
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) {
-  dpc_engine_step(policy->engine, work->engine, i, work->x, work->prediction);
-  if (dpc_sampler_stochastic(work->sampler, i)) {
-    dpc_rng_normal(work->key, DPC_STREAM_POLICY_NOISE, work->plan, (uint32_t)i + 1, work->count,
-                   work->noise);
+  dpc_engine_step(policy->engine, work->engine, i, work->chunks, work->x, work->prediction);
+  for (int c = 0; c < work->chunks; ++c) {
+    const ptrdiff_t at = (ptrdiff_t)c * work->size;
+    if (dpc_sampler_stochastic(work->sampler, i)) {
+      dpc_rng_normal(work->keys[c], DPC_STREAM_POLICY_NOISE, work->plans[c], (uint32_t)i + 1,
+                     work->size, work->noise);
+    }
+    dpc_sampler_step(work->sampler, i, work->prediction + at, work->noise, work->size,
+                     work->x + at);
   }
-  dpc_sampler_step(work->sampler, i, work->prediction, work->noise, work->count, work->x);
+}
+
+static dpc_status finish_one(const dpc_policy* policy, dpc_policy_work* work, int at, float* chunk,
+                             dpc_error* error) {
+  const dpc_checkpoint_info* info = &policy->info;
+  float* physical = work->prediction + (ptrdiff_t)at * work->size;  // no longer needed
+  dpc_normalizer_invert(&info->action_normalizer, work->x + (ptrdiff_t)at * work->size,
+                        info->unet.horizon, physical);
+  DPC_TRY(check_finite(&info->interface.action, "action", physical, info->unet.horizon, error));
+  memcpy(chunk, physical, sizeof(float) * (size_t)work->size);
+  return DPC_OK;
+}
+
+dpc_status dpc_policy_finish(const dpc_policy* policy, dpc_policy_work* work,
+                             dpc_policy_query* queries, dpc_error* error) {
+  dpc_engine_rest(work->engine);
+  dpc_status first = DPC_OK;
+  for (int i = 0; i < work->chunks; ++i) {
+    if (queries[i].status != DPC_OK) continue;
+    queries[i].status =
+        finish_one(policy, work, i, queries[i].chunk, first == DPC_OK ? error : NULL);
+    if (first == DPC_OK) first = queries[i].status;
+  }
+  return first;
 }
 
 void dpc_policy_elementwise(const dpc_policy* policy, dpc_policy_work* work, int i) {
   dpc_engine_elementwise(policy->engine, work->engine, i);
 }
 
-dpc_status dpc_policy_finish(const dpc_policy* policy, const dpc_policy_work* work, float* chunk,
-                             dpc_error* error) {
-  const dpc_checkpoint_info* info = &policy->info;
-  float* physical = work->prediction;  // no longer needed
-  dpc_normalizer_invert(&info->action_normalizer, work->x, info->unet.horizon, physical);
-  DPC_TRY(check_finite(&info->interface.action, "action", physical, info->unet.horizon, error));
-  memcpy(chunk, physical, sizeof(float) * (size_t)work->count);
-  return DPC_OK;
+dpc_status dpc_policy_act_together(const dpc_policy* policy, dpc_policy_work* work, int count,
+                                   dpc_policy_query* queries, dpc_error* error) {
+  const dpc_status begun = dpc_policy_begin(policy, work, count, queries, error);
+  for (int i = 0; i < dpc_policy_steps(work); ++i) dpc_policy_denoise(policy, work, i);
+  const dpc_status finished =
+      dpc_policy_finish(policy, work, queries, begun == DPC_OK ? error : NULL);
+  return begun != DPC_OK ? begun : finished;
 }
 
 dpc_status dpc_policy_act(const dpc_policy* policy, dpc_policy_work* work, const float* obs,
                           dpc_rng_key key, uint32_t plan, float* chunk, dpc_error* error) {
-  DPC_TRY(dpc_policy_begin(policy, work, obs, key, plan, error));
-  for (int i = 0; i < dpc_policy_steps(work); ++i) dpc_policy_denoise(policy, work, i);
-  return dpc_policy_finish(policy, work, chunk, error);
+  dpc_policy_query query = {.obs = obs, .key = key, .plan = plan, .chunk = chunk};
+  return dpc_policy_act_together(policy, work, 1, &query, error);
 }

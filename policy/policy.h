@@ -42,12 +42,18 @@ const dpc_engine* dpc_policy_engine(const dpc_policy* policy);
 /// Allocates: no. Blocks: no. Thread: any.
 const dpc_checkpoint_info* dpc_policy_info(const dpc_policy* policy);
 
-/// Make a work area with the checkpoint's sampler, or with `sampler` when it is not NULL.
-/// DPC_ERR_CONFIG when the sampler does not fit the schedule, DPC_ERR_NO_MEMORY.
-/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+/// Make a work area with the checkpoint's sampler, or with `sampler` when it is not NULL, for up to
+/// `chunks_max` chunks at once. DPC_ERR_CONFIG when the sampler does not fit the schedule,
+/// DPC_ERR_NO_MEMORY. Its threads, where the engine's settings ask for some, are started here.
+/// Allocates: from the arena; thread stacks. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_policy_work_create(const dpc_policy* policy,
-                                                const dpc_sampler_def* sampler, dpc_arena* arena,
-                                                dpc_policy_work** out, dpc_error* error);
+                                                const dpc_sampler_def* sampler, int chunks_max,
+                                                dpc_arena* arena, dpc_policy_work** out,
+                                                dpc_error* error);
+
+/// Stop the work area's threads; the memory is the arena's. NULL is left alone.
+/// Allocates: no. Blocks: until they have ended. Thread: the work area's owner.
+void dpc_policy_work_destroy(dpc_policy_work* work);
 
 /// Denoising steps per chunk.
 /// Allocates: no. Blocks: no. Thread: any.
@@ -61,29 +67,46 @@ int dpc_policy_steps(const dpc_policy_work* work);
 ///
 /// Returns DPC_ERR_INVALID for an observation, or a result, that is not finite and names the value;
 /// `chunk` is then untouched. Same inputs, same build, same CPU type: same bits.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
 DPC_NODISCARD dpc_status dpc_policy_act(const dpc_policy* policy, dpc_policy_work* work,
                                         const float* obs, dpc_rng_key key, uint32_t plan,
                                         float* chunk, dpc_error* error);
 
-// --- the parts of acting, for measuring and for other loops over the same steps
-// -------------------
+/// One of several chunks that are made together; all as in dpc_policy_act.
+typedef struct dpc_policy_query {
+  const float* obs;
+  dpc_rng_key key;
+  uint32_t plan;
+  float* chunk;
+  dpc_status status;  // out, of this one
+} dpc_policy_query;
 
-/// Take an observation in and draw the chunk's starting noise.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
+/// Make `count` chunks in one pass over the weights per step: for several robots, or simulated ones.
+/// Each has the bits that dpc_policy_act gives it, and one that fails does not touch the others.
+/// Returns the first failure's status, with its words.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
+DPC_NODISCARD dpc_status dpc_policy_act_together(const dpc_policy* policy, dpc_policy_work* work,
+                                                 int count, dpc_policy_query* queries,
+                                                 dpc_error* error);
+
+// --- the parts of acting, for measuring and for other loops over the same steps ------------------
+
+/// Take the observations in and draw each chunk's starting noise; sets each query's status. From now
+/// until dpc_policy_finish the work area's threads wait actively.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
 DPC_NODISCARD dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work,
-                                          const float* obs, dpc_rng_key key, uint32_t plan,
-                                          dpc_error* error);
+                                          int count, dpc_policy_query* queries, dpc_error* error);
 
-/// Step i of dpc_policy_steps: one evaluation of the network and one update.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
+/// Step i of dpc_policy_steps: one evaluation of the network and one update of each chunk.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i);
 
-/// Only what step i does element by element (see dpc_engine_elementwise); the chunk in hand stays.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
-void dpc_policy_elementwise(const dpc_policy* policy, dpc_policy_work* work, int i);
+/// Turn the denoised chunks into physical units; a query's chunk is untouched when it is not finite,
+/// or when the query had failed.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
+DPC_NODISCARD dpc_status dpc_policy_finish(const dpc_policy* policy, dpc_policy_work* work,
+                                           dpc_policy_query* queries, dpc_error* error);
 
-/// Turn the denoised chunk into physical units; `chunk` is untouched when it is not finite.
-/// Allocates: no. Blocks: no. Thread: any, one work area each.
-DPC_NODISCARD dpc_status dpc_policy_finish(const dpc_policy* policy, const dpc_policy_work* work,
-                                           float* chunk, dpc_error* error);
+/// Only what step i does element by element (see dpc_engine_elementwise); the chunk in hand stays.
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
+void dpc_policy_elementwise(const dpc_policy* policy, dpc_policy_work* work, int i);

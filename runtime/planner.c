@@ -23,7 +23,9 @@ struct dpc_planner {
   const dpc_policy* policy;
   dpc_policy_work* work;
   size_t obs_count, chunk_count;
-  float* chunk;  // [chunk_count], of dpc_planner_make
+  int plans_max;
+  float* chunks;              // [plans_max][chunk_count], of what is made inside the tick
+  dpc_policy_query* queries;  // [plans_max]
   dpc_latency latency;
 
   dpc_mailbox* requests;  // control thread -> planner's
@@ -38,9 +40,14 @@ static dpc_status create(dpc_planner* planner, const dpc_sampler_def* sampler, d
   planner->obs_count = (size_t)info->policy.n_obs * (size_t)dpc_layout_dim(&info->interface.obs);
   planner->chunk_count =
       (size_t)info->unet.horizon * (size_t)dpc_layout_dim(&info->interface.action);
-  planner->chunk = DPC_TAKE(arena, float, planner->chunk_count);
-  if (planner->chunk == NULL) return dpc_arena_full(arena, "the planner", error);
-  DPC_TRY(dpc_policy_work_create(planner->policy, sampler, arena, &planner->work, error));
+  const size_t plans = (size_t)planner->plans_max;
+  planner->chunks = DPC_TAKE(arena, float, plans * planner->chunk_count);
+  planner->queries = DPC_TAKE(arena, dpc_policy_query, plans);
+  if (planner->chunks == NULL || planner->queries == NULL) {
+    return dpc_arena_full(arena, "the planner", error);
+  }
+  DPC_TRY(dpc_policy_work_create(planner->policy, sampler, planner->plans_max, arena,
+                                 &planner->work, error));
   const size_t asked_size = sizeof(asked) + sizeof(float) * planner->obs_count;
   const size_t answer_size = sizeof(answer) + sizeof(float) * planner->chunk_count;
   DPC_TRY(dpc_mailbox_create(asked_size, true, arena, &planner->requests, error));
@@ -48,14 +55,18 @@ static dpc_status create(dpc_planner* planner, const dpc_sampler_def* sampler, d
 }
 
 dpc_status dpc_planner_create(const dpc_policy* policy, const dpc_sampler_def* sampler,
-                              dpc_arena* arena, dpc_planner** out, dpc_error* error) {
+                              int plans_max, dpc_arena* arena, dpc_planner** out,
+                              dpc_error* error) {
+  DPC_ASSERT(plans_max >= 1);
   const size_t mark = dpc_arena_mark(arena);
   dpc_planner* planner = DPC_TAKE(arena, dpc_planner, 1);
   if (planner == NULL) return dpc_arena_full(arena, "the planner", error);
   planner->policy = policy;
+  planner->plans_max = plans_max;
   atomic_init(&planner->stop, false);
   const dpc_status status = create(planner, sampler, arena, error);
   if (status != DPC_OK) {
+    dpc_policy_work_destroy(planner->work);
     dpc_mailbox_destroy(planner->requests);
     dpc_arena_release(arena, mark);
     return status;
@@ -69,34 +80,56 @@ void dpc_planner_destroy(dpc_planner* planner) {
   dpc_planner_stop(planner);
   dpc_mailbox_destroy(planner->requests);
   dpc_mailbox_destroy(planner->plans);
+  dpc_policy_work_destroy(planner->work);
 }
 
 // --- planning ------------------------------------------------------------------------------------
 
-static dpc_status act(dpc_planner* planner, const dpc_plan_request* request, float* chunk,
+static dpc_policy_query query_of(const dpc_plan_request* request, float* chunk) {
+  return (dpc_policy_query){
+      .obs = request->obs, .key = request->key, .plan = request->plan, .chunk = chunk};
+}
+
+static dpc_status act(dpc_planner* planner, int count, dpc_policy_query* queries,
                       dpc_error* error) {
   const unsigned before = dpc_denormals_flush();
-  const dpc_status status = dpc_policy_act(planner->policy, planner->work, request->obs,
-                                           request->key, request->plan, chunk, error);
+  const dpc_status status =
+      dpc_policy_act_together(planner->policy, planner->work, count, queries, error);
   dpc_denormals_restore(before);
   return status;
+}
+
+static dpc_plan plan_of(const dpc_plan_request* request, const dpc_policy_query* query) {
+  return (dpc_plan){.tick = request->tick,
+                    .epoch = request->epoch,
+                    .plan = request->plan,
+                    .failed = query->status != DPC_OK,
+                    .chunk = query->chunk};
 }
 
 static void make(dpc_planner* planner, const dpc_plan_request* request, float* chunk,
                  dpc_plan* plan) {
   const dpc_time start = dpc_clock_now();
-  const dpc_status status = act(planner, request, chunk, NULL);
+  dpc_policy_query query = query_of(request, chunk);
+  (void)act(planner, 1, &query, NULL);  // the plan says whether it failed
   dpc_latency_record(&planner->latency, dpc_time_since(dpc_clock_now(), start));
-  *plan = (dpc_plan){.tick = request->tick,
-                     .epoch = request->epoch,
-                     .plan = request->plan,
-                     .failed = status != DPC_OK,
-                     .chunk = chunk};
+  *plan = plan_of(request, &query);
 }
 
 void dpc_planner_make(dpc_planner* planner, const dpc_plan_request* request, dpc_plan* plan) {
   DPC_ASSERT(!planner->thread.running);
-  make(planner, request, planner->chunk, plan);
+  make(planner, request, planner->chunks, plan);
+}
+
+void dpc_planner_make_together(dpc_planner* planner, int count, const dpc_plan_request* requests,
+                               dpc_plan* plans) {
+  DPC_ASSERT(!planner->thread.running && count >= 1 && count <= planner->plans_max);
+  dpc_policy_query* queries = planner->queries;
+  for (int i = 0; i < count; ++i) {
+    queries[i] = query_of(&requests[i], planner->chunks + (size_t)i * planner->chunk_count);
+  }
+  (void)act(planner, count, queries, NULL);
+  for (int i = 0; i < count; ++i) plans[i] = plan_of(&requests[i], &queries[i]);
 }
 
 // The middle of what the policy was trained on: zero after the normaliser.
@@ -118,7 +151,8 @@ dpc_status dpc_planner_measure(dpc_planner* planner, int runs, dpc_latency* take
   for (int i = 0; i < WARM_UP + runs; i++) {
     request.plan = (uint32_t)i;
     const dpc_time start = dpc_clock_now();
-    DPC_TRY(act(planner, &request, planner->chunk, error));
+    dpc_policy_query query = query_of(&request, planner->chunks);
+    DPC_TRY(act(planner, 1, &query, error));
     if (i >= WARM_UP) dpc_latency_record(taken, dpc_time_since(dpc_clock_now(), start));
   }
   return DPC_OK;

@@ -14,14 +14,16 @@
 
 typedef struct dpc_planner dpc_planner;
 
-/// Make a planner with the policy's own sampler, or `sampler` when it is not NULL. Errors are those
-/// of dpc_policy_work_create; DPC_ERR_IO without an eventfd. Release with dpc_planner_destroy.
-/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+/// Make a planner with the policy's own sampler, or `sampler` when it is not NULL, for up to
+/// `plans_max` plans at once. Errors are those of dpc_policy_work_create; DPC_ERR_IO without an
+/// eventfd. Release with dpc_planner_destroy.
+/// Allocates: from the arena; thread stacks where the engine has threads. Blocks: no. Thread:
+/// start-up only.
 DPC_NODISCARD dpc_status dpc_planner_create(const dpc_policy* policy,
-                                            const dpc_sampler_def* sampler, dpc_arena* arena,
-                                            dpc_planner** out, dpc_error* error);
+                                            const dpc_sampler_def* sampler, int plans_max,
+                                            dpc_arena* arena, dpc_planner** out, dpc_error* error);
 
-/// Stop its thread, if there is one, and give the eventfds back. NULL is allowed.
+/// Stop its threads, if there are any, and give the eventfds back. NULL is allowed.
 /// Allocates: no. Blocks: until a plan in the making is made. Thread: the one that created it.
 void dpc_planner_destroy(dpc_planner* planner);
 
@@ -29,6 +31,12 @@ void dpc_planner_destroy(dpc_planner* planner);
 /// call. A plan of which something was not finite is `failed`.
 /// Allocates: no. Blocks: no. Thread: one at a time, and only while the planner has no thread.
 void dpc_planner_make(dpc_planner* planner, const dpc_plan_request* request, dpc_plan* plan);
+
+/// Plan for several controllers at once, each as dpc_planner_make would, to the bit. The chunks stay
+/// until the next call. It is not counted in dpc_planner_latency.
+/// Allocates: no. Blocks: no. Thread: as dpc_planner_make.
+void dpc_planner_make_together(dpc_planner* planner, int count, const dpc_plan_request* requests,
+                               dpc_plan* plans);
 
 /// Time `runs` plans of a typical observation into `taken`, after two that warm up. They leave no
 /// trace in what dpc_planner_latency says. DPC_ERR_INVALID when the policy's output is not finite.

@@ -112,12 +112,13 @@ static void test_report_is_complete(void** state) {
   (void)state;
   dpc_json* json = bench_json("--policy p.safetensors --runs 25 --warmup 2 --steps 3");
   check_configuration(json);
-  assert_string_equal(text_of(json, "precision"), "fp32");
+  const char* precision = text_of(json, "precision");
+  assert_true(strcmp(precision, "fp32") == 0 || strcmp(precision, "bf16") == 0);
   assert_string_equal(text_of(json, "policy"), "p.safetensors");
   assert_non_null(text_of(json, "isa"));
   assert_true(real_of(json, "threads") == 1 && real_of(json, "steps") == 3);
-  assert_true(real_of(json, "runs") == 25 && real_of(json, "warmup") == 2);
-  assert_null(dpc_json_get(json, "sweep"));
+  assert_true(real_of(json, "chunks") == 25 && real_of(json, "warmup") == 2);
+  assert_null(dpc_json_get(json, "runs"));
   const dpc_json* machine = dpc_json_get(json, "machine");
   assert_true(real_of(machine, "cpus") >= 1 && real_of(machine, "cpu") >= 0);
   assert_true(real_of(machine, "gflops_per_thread") > 0 && real_of(machine, "read_gbs") > 0);
@@ -150,8 +151,9 @@ static int count_rows(const dpc_json* rows, const char* size, const char* precis
 }
 
 static void check_sweep(const dpc_json* json) {
-  const dpc_json* rows = dpc_json_get(json, "sweep");
+  const dpc_json* rows = dpc_json_get(json, "runs");
   const char* fastest = text_of(json, "isa");
+  const int cpus = (int)real_of(dpc_json_get(json, "machine"), "cpus");
   for (int p = 1; dpc_precision_names[p] != NULL; ++p) {
     const char* precision = dpc_precision_names[p];
     for (int i = 0; i < DPC_ISA_COUNT; ++i) {
@@ -159,8 +161,11 @@ static void check_sweep(const dpc_json* json) {
       if (kernels == NULL) continue;
       assert_int_equal(count_rows(rows, "small", precision, kernels->name, 1), 1);
     }
-    assert_int_equal(count_rows(rows, "medium", precision, fastest, 1), 1);
-    assert_int_equal(count_rows(rows, "large", precision, fastest, 1), 1);
+    for (int threads = 1; threads <= 2 && threads <= cpus; ++threads) {
+      assert_int_equal(count_rows(rows, "small", precision, fastest, threads), 1);
+      assert_int_equal(count_rows(rows, "medium", precision, fastest, threads), 1);
+      assert_int_equal(count_rows(rows, "large", precision, fastest, threads), 1);
+    }
   }
   for (int i = 0; i < dpc_json_count(rows); ++i) check_configuration(dpc_json_at(rows, i));
 }

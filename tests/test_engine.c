@@ -57,18 +57,18 @@ static double difference(const dpc_unet* unet, const float* params, int precisio
   dpc_unet_work* plain = NULL;
   dpc_engine* engine = NULL;
   dpc_engine_work* work = NULL;
-  const dpc_engine_def settings = {.precision = precision};
+  const dpc_engine_def settings = {.precision = precision, .threads = 1};
   assert_ok(dpc_unet_work_create(unet, 1, false, &arena, &plain, &error), &error);
   assert_ok(dpc_engine_create(&settings, unet, params, &arena, &engine, &error), &error);
-  assert_ok(dpc_engine_work_create(engine, timesteps, 3, &arena, &work, &error), &error);
+  assert_ok(dpc_engine_work_create(engine, timesteps, 3, 1, &arena, &work, &error), &error);
   double worst = 0;
   for (int chunk = 0; chunk < 2; ++chunk) {
     dpc_rng_normal((dpc_rng_key){3, 0}, DPC_STREAM_TEST, chunk, 0, count, sample);
     dpc_rng_normal((dpc_rng_key){3, 0}, DPC_STREAM_TEST, chunk, 1, def->global_cond_dim, cond);
-    dpc_engine_observe(engine, work, cond);
+    dpc_engine_observe(engine, work, 1, cond);
     for (int i = 0; i < 3; ++i) {
       dpc_unet_forward(unet, params, plain, 1, sample, timesteps + i, cond, expected);
-      dpc_engine_step(engine, work, i, sample, out);
+      dpc_engine_step(engine, work, i, 1, sample, out);
       for (int j = 0; j < count; ++j) {
         assert_true(isfinite(out[j]));
         worst = fmax(worst, fabs((double)out[j] - (double)expected[j]));
@@ -92,6 +92,72 @@ static void check_random(const dpc_unet_def* def) {
     assert_near(difference(unet, params, DPC_PRECISION_BF16), 0, 5e-2);
   }
   dpc_arena_release(&arena, mark);
+}
+
+// Three chunks in one work area of `threads` threads, two steps: what each comes to.
+static void step_together(const dpc_unet* unet, const float* params, int precision, int threads,
+                          int samples, const float* noise, const float* cond, float* out) {
+  static const float timesteps[] = {80, 20};
+  const dpc_unet_def* def = dpc_unet_settings(unet);
+  const int count = def->horizon * def->input_dim, given = def->global_cond_dim;
+  const size_t mark = dpc_arena_mark(&arena);
+  dpc_engine* engine = NULL;
+  dpc_engine_work* work = NULL;
+  const dpc_engine_def settings = {.precision = precision, .threads = threads};
+  assert_ok(dpc_engine_create(&settings, unet, params, &arena, &engine, &error), &error);
+  assert_ok(dpc_engine_work_create(engine, timesteps, 2, samples, &arena, &work, &error), &error);
+  for (int first = 0; first < 3; first += samples) {
+    const int at = first + samples <= 3 ? first : 3 - samples;
+    dpc_engine_observe(engine, work, samples, cond + at * given);
+    dpc_engine_step(engine, work, 0, samples, noise + at * count, out + at * count);
+    dpc_engine_step(engine, work, 1, samples, out + at * count, out + at * count);
+    dpc_engine_rest(work);
+  }
+  dpc_engine_work_destroy(work);
+  dpc_arena_release(&arena, mark);
+}
+
+// One sample or several, one thread or several: the same bits.
+static void check_same_bits(const dpc_unet_def* def) {
+  static float noise[3 * 1024], cond[64], expected[3 * 1024], out[3 * 1024];
+  const size_t mark = dpc_arena_mark(&arena);
+  const int count = def->horizon * def->input_dim;
+  assert_true(count <= 1024);
+  dpc_unet* unet = NULL;
+  assert_ok(dpc_unet_create(def, &arena, &unet, &error), &error);
+  float* params = DPC_TAKE(&arena, float, dpc_unet_param_count(unet));
+  dpc_unet_init(unet, (dpc_rng_key){12, 0}, params);
+  dpc_rng_normal((dpc_rng_key){4, 0}, DPC_STREAM_TEST, 0, 0, 3 * count, noise);
+  dpc_rng_normal((dpc_rng_key){4, 0}, DPC_STREAM_TEST, 0, 1, DPC_COUNT(cond), cond);
+  for (int precision = DPC_PRECISION_FP32; precision <= DPC_PRECISION_BF16; ++precision) {
+    step_together(unet, params, precision, 1, 1, noise, cond, expected);
+    for (int threads = 1; threads <= 3; ++threads) {
+      for (int samples = 1; samples <= 3; ++samples) {
+        memset(out, 0, sizeof out);
+        step_together(unet, params, precision, threads, samples, noise, cond, out);
+        assert_memory_equal(out, expected, sizeof(float) * (size_t)(3 * count));
+      }
+    }
+  }
+  dpc_arena_release(&arena, mark);
+}
+
+static void test_samples_and_threads(void** state) {
+  (void)state;
+  const dpc_unet_def defs[] = {
+      make_def((dpc_int_list){3, {64, 128, 256}}, 16, 5, 8, 2),
+      make_def((dpc_int_list){1, {24}}, 3, 5, 3, 7),
+      make_def((dpc_int_list){2, {12, 20}}, 12, 5, 4, 3),
+      make_def((dpc_int_list){3, {40, 24, 56}}, 4, 3, 8, 2),
+      make_def((dpc_int_list){2, {80, 112}}, 40, 9, 16, 16),
+  };
+  for (int i = 0; i < DPC_COUNT(defs); ++i) {
+    for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
+      if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
+      setenv("DPC_ISA", isas[isa], 1);
+      check_same_bits(&defs[i]);
+    }
+  }
 }
 
 // Channels, horizons and kernels that do not fit the tiles, one level to five.
@@ -139,16 +205,16 @@ static void check_golden(const char* name) {
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
     if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
     setenv("DPC_ISA", isas[isa], 1);
-    const dpc_engine_def settings = {.precision = DPC_PRECISION_FP32};
+    const dpc_engine_def settings = {.precision = DPC_PRECISION_FP32, .threads = 1};
     dpc_engine* engine = NULL;
     dpc_engine_work* work = NULL;
     assert_ok(dpc_engine_create(&settings, pair.unet, pair.params, &arena, &engine, &error),
               &error);
-    assert_ok(dpc_engine_work_create(engine, pair.timestep, pair.batch, &arena, &work, &error),
+    assert_ok(dpc_engine_work_create(engine, pair.timestep, pair.batch, 1, &arena, &work, &error),
               &error);
     for (int b = 0; b < pair.batch; ++b) {
-      dpc_engine_observe(engine, work, pair.cond + (size_t)b * (size_t)def->global_cond_dim);
-      dpc_engine_step(engine, work, b, pair.sample + (size_t)b * count, out);
+      dpc_engine_observe(engine, work, 1, pair.cond + (size_t)b * (size_t)def->global_cond_dim);
+      dpc_engine_step(engine, work, b, 1, pair.sample + (size_t)b * count, out);
       for (size_t i = 0; i < count; ++i) {
         assert_near(out[i], pair.output[(size_t)b * count + i], 1e-5);
       }
@@ -178,7 +244,7 @@ static void test_refusals(void** state) {
                &error, "'sse9' is not one of generic");
   unsetenv("DPC_ISA");
   const size_t enough = arena.size;
-  arena.size = arena.used + 80000;
+  arena.size = arena.used + 50000;
   const size_t used = arena.used;
   assert_fails(dpc_engine_create(&settings, unet, params, &arena, &engine, &error),
                DPC_ERR_NO_MEMORY, &error, "does not fit");
@@ -191,6 +257,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_odd_shapes, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_published_sizes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_samples_and_threads, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_golden, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
   };

@@ -5,17 +5,19 @@
 #include "policy/rng.h"
 #include "tests/test.h"
 
-enum { ROWS = 48, BLOCKS = 7, MAX_CHANNELS = 40, MAX_TAPS = 7, PAD = 48 };
+enum { ROWS = 48, BLOCKS = 7, MAX_CHANNELS = 40, MAX_TAPS = 7, PAD = 24, SAMPLES = 3 };
 enum {
-  IN_SIZE = (ROWS + PAD) * MAX_CHANNELS,
-  OUT_SIZE = ROWS * DPC_LANES * BLOCKS + 2 * DPC_LANES
+  WEIGHTS = BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS,
+  IN_SAMPLE = (ROWS + PAD) * MAX_CHANNELS,
+  OUT_SAMPLE = ROWS * DPC_LANES * BLOCKS + 3,
+  IN_SIZE = SAMPLES * IN_SAMPLE,
+  OUT_SIZE = SAMPLES * OUT_SAMPLE + 2 * DPC_LANES
 };
 
 static const float GUARD = 12345.0F;
 
-static float weights[BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS];
-static float packed[BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS];
-static uint16_t packed_bf16[BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS];
+static float weights[WEIGHTS], packed[WEIGHTS];
+static uint16_t packed_bf16[WEIGHTS];
 static float in[IN_SIZE + 1], bias[BLOCKS * DPC_LANES], expected[OUT_SIZE], got[OUT_SIZE];
 static uint16_t in_bf16[IN_SIZE + 2];
 
@@ -23,16 +25,16 @@ static void draw(uint32_t stream, int count, float* out) {
   dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, stream, 0, count, out);
 }
 
-// From [block][tap][channel][16] to groups of `most` blocks, and pairs of channels.
+// From [block][channel][tap][16] to groups of `most` blocks, and pairs of channels.
 static void pack(const dpc_conv_call* call, int most, int pair) {
   size_t at = 0;
   for (int b = 0; b < call->blocks;) {
     const int width = dpc_group_width(most, call->blocks - b);
-    for (int k = 0; k < call->taps; ++k) {
-      for (int c = 0; c < call->channels; c += pair) {
+    for (int c = 0; c < call->channels; c += pair) {
+      for (int k = 0; k < call->taps; ++k) {
         for (int j = 0; j < width * DPC_LANES * pair; ++j, ++at) {
           const int n = j / pair, block = b + n / DPC_LANES;
-          const int row = (block * call->taps + k) * call->channels + c + j % pair;
+          const int row = (block * call->channels + c + j % pair) * call->taps + k;
           packed[at] = weights[row * DPC_LANES + n % DPC_LANES];
           packed_bf16[at] = dpc_bf16(packed[at]);
         }
@@ -53,45 +55,60 @@ static void run(const dpc_kernels* kernels, dpc_conv_call call, bool bf16, float
     kernels->conv(&call);
 }
 
+// Only what the call's samples and positions are is written.
+static bool is_written(const dpc_conv_call* call, int i) {
+  const int at = i - (DPC_LANES - 1), used = call->positions * call->out_row;
+  return at >= 0 && at / OUT_SAMPLE < call->samples && at % OUT_SAMPLE < used;
+}
+
 static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, bool bf16) {
   // rows outside are zeros
-  const int before = -call.first, row = call.in_row;
+  const ptrdiff_t start = -(ptrdiff_t)call.first * call.in_row;
   memset(in, 0, sizeof in);
   memset(in_bf16, 0, sizeof in_bf16);
-  draw(7, call.rows * row, in + 1 + (ptrdiff_t)before * row);
+  for (int s = 0; s < call.samples; ++s) {
+    draw(7 + (uint32_t)s, call.rows * call.in_row, in + 1 + s * IN_SAMPLE + start);
+  }
   for (int i = 0; i < IN_SIZE; ++i) in_bf16[i + 2] = dpc_bf16(in[i + 1]);
-  call.in = in + 1 + (ptrdiff_t)before * row;
-  call.in_bf16 = in_bf16 + 2 + (ptrdiff_t)before * row;
+  call.in = in + 1 + start;
+  call.in_bf16 = in_bf16 + 2 + start;
   call.weights = packed;
   call.weights_bf16 = packed_bf16;
   call.bias = bias;
   call.out_row = call.blocks * DPC_LANES;
+  call.in_sample = IN_SAMPLE;
+  call.out_sample = OUT_SAMPLE;
+  call.prefetch = 4096;
   run(dpc_kernels_of(DPC_ISA_GENERIC), call, bf16, expected);
   run(kernels, call, bf16, got);
-  const int used = call.positions * call.out_row;
   for (int i = 0; i < OUT_SIZE; ++i) {
-    const bool written = i >= DPC_LANES - 1 && i < DPC_LANES - 1 + used;
-    if (!written) assert_true(got[i] == GUARD && expected[i] == GUARD);
+    if (!is_written(&call, i)) assert_true(got[i] == GUARD && expected[i] == GUARD);
     assert_near(got[i], expected[i], 1e-4);
   }
+  // the bits of a sample by itself
+  call.samples = 1;
+  run(kernels, call, bf16, expected);
+  const size_t used = sizeof(float) * (size_t)(call.positions * call.out_row);
+  assert_memory_equal(got + DPC_LANES - 1, expected + DPC_LANES - 1, used);
 }
 
 static void sweep_conv(const dpc_kernels* kernels, bool bf16) {
   static const int positions[] = {1, 2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 17, 20};
-  static const int channels[] = {2, 6, 16, 34}, taps[] = {1, 2, 3, 5, 7};
+  static const int channels[] = {2, 6, 16, 34}, taps[] = {1, 2, 3, 4, 5, 7};
   for (int p = 0; p < DPC_COUNT(positions); ++p) {
     for (int k = 0; k < DPC_COUNT(taps); ++k) {
       for (int step = 1; step <= 2; ++step) {
-        for (int blocks = 1; blocks <= BLOCKS; blocks += 2) {
+        for (int blocks = 1; blocks <= BLOCKS; ++blocks) {
           const int count = channels[(p + k + blocks) % DPC_COUNT(channels)] + (bf16 ? 0 : p % 2);
           const dpc_conv_call call = {.in_row = count + k,
                                       .channels = count,
                                       .rows = positions[p] * step,
-                                      .first = -(taps[k] / 2),
+                                      .first = -((taps[k] - blocks % 2) / 2),
                                       .step = step,
                                       .taps = taps[k],
                                       .positions = positions[p],
-                                      .blocks = blocks};
+                                      .blocks = blocks,
+                                      .samples = 1 + (p + k + blocks) % SAMPLES};
           check_conv(kernels, call, bf16);
         }
       }
@@ -119,9 +136,9 @@ static uint16_t expected_bf16[OUT_SIZE], got_bf16[OUT_SIZE];
 static void check_norm(const dpc_kernels* kernels, dpc_norm_call call) {
   const dpc_kernels* generic = dpc_kernels_of(DPC_ISA_GENERIC);
   const int used = call.groups * call.width;
-  draw(3, call.rows * call.channels, x);
+  draw(3, call.rows * call.x_row, x);
   for (int t = 0; t < call.rows; ++t) {
-    for (int c = used; c < call.channels; ++c) x[t * call.channels + c] = 0;
+    for (int c = used; c < call.channels; ++c) x[t * call.x_row + c] = 0;
   }
   for (int i = 0; i < OUT_SIZE; ++i) expected[i] = got[i] = GUARD;
   memset(expected_bf16, 0x55, sizeof expected_bf16);
@@ -144,7 +161,8 @@ static void test_normalisations(void** state) {
   (void)state;
   static const struct {
     int groups, width;
-  } shapes[] = {{1, 1}, {8, 8}, {3, 5}, {4, 16}, {2, 20}, {8, 12}, {16, 7}, {1, 100}};
+  } shapes[] = {{1, 1},  {8, 8},   {3, 5},  {4, 16}, {2, 20}, {8, 12},
+                {16, 7}, {1, 100}, {2, 32}, {1, 64}, {7, 8},  {7, 16}};
   for (int i = 0; i < 6; ++i) draw(10 + (uint32_t)i, DPC_COUNT(affine[i]), affine[i]);
   draw(20, OUT_SIZE, around);
   for (int isa = DPC_ISA_GENERIC + 1; isa < DPC_ISA_COUNT; ++isa) {
@@ -156,7 +174,8 @@ static void test_normalisations(void** state) {
       memset(beta, 0, sizeof beta);
       memcpy(gamma, affine[0], sizeof(float) * (size_t)used);
       memcpy(beta, affine[1], sizeof(float) * (size_t)used);
-      dpc_norm_call call = {.rows = 1 + 3 * s % 17,
+      dpc_norm_call call = {.x_row = channels + s % 2 * DPC_LANES,
+                            .rows = 1 + 3 * s % 17,
                             .channels = channels,
                             .groups = shapes[s].groups,
                             .width = shapes[s].width,
@@ -165,7 +184,8 @@ static void test_normalisations(void** state) {
                             .around_row = channels,
                             .out_row = channels + DPC_LANES};
       check_norm(kernels, call);
-      call.film[0] = affine[2], call.film[1] = affine[3];
+      call.scale[0] = affine[2], call.scale[1] = affine[3];
+      call.shift[0] = affine[4], call.shift[1] = affine[5];
       check_norm(kernels, call);
       call.around = around;
       check_norm(kernels, call);

@@ -43,7 +43,7 @@ static dpc_controller* make_controller(int delay) {
 static void make_loop(dpc_pace pace, dpc_duration period, int delay, bool in_thread) {
   dpc_error error = {""};
   controller = make_controller(delay);
-  assert_ok(dpc_planner_create(policy, NULL, &arena, &planner, &error), &error);
+  assert_ok(dpc_planner_create(policy, NULL, 1, &arena, &planner, &error), &error);
   const dpc_loop_def def = {.pace = pace, .period = period, .plan_in_thread = in_thread};
   assert_ok(
       dpc_loop_create(&def, controller, planner, SMALL_OBS, SMALL_ACTION, &arena, &loop, &error),
@@ -85,7 +85,7 @@ static void check_lockstep(int delay) {
   dpc_error error = {""};
   dpc_controller* twin = make_controller(delay);
   dpc_planner* inline_planner;
-  assert_ok(dpc_planner_create(policy, NULL, &arena, &inline_planner, &error), &error);
+  assert_ok(dpc_planner_create(policy, NULL, 1, &arena, &inline_planner, &error), &error);
   for (uint64_t epoch = 1; epoch <= 3; ++epoch) {
     for (uint64_t tick = 0; tick < 30; ++tick) {
       observe(epoch, tick, true);

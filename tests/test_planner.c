@@ -28,7 +28,7 @@ static int teardown(void** state) {
 static dpc_planner* make_planner(void) {
   dpc_error error = {""};
   dpc_planner* planner = NULL;
-  assert_ok(dpc_planner_create(policy, NULL, &arena, &planner, &error), &error);
+  assert_ok(dpc_planner_create(policy, NULL, 1, &arena, &planner, &error), &error);
   return planner;
 }
 
@@ -125,7 +125,7 @@ static void test_full_arena(void** state) {
   static char block[8192];
   dpc_arena_init(&small, block, sizeof block);
   dpc_planner* planner = NULL;
-  assert_fails(dpc_planner_create(policy, NULL, &small, &planner, &error), DPC_ERR_NO_MEMORY,
+  assert_fails(dpc_planner_create(policy, NULL, 1, &small, &planner, &error), DPC_ERR_NO_MEMORY,
                &error, "does not fit");
   assert_null(planner);
   assert_int_equal(small.used, 0);

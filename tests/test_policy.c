@@ -59,7 +59,7 @@ static dpc_policy* save_and_load(void) {
 static dpc_policy_work* make_work(const dpc_sampler_def* sampler) {
   dpc_error error = {""};
   dpc_policy_work* work = NULL;
-  assert_ok(dpc_policy_work_create(policy, sampler, &arena, &work, &error), &error);
+  assert_ok(dpc_policy_work_create(policy, sampler, 1, &arena, &work, &error), &error);
   return work;
 }
 
@@ -83,15 +83,16 @@ static void act_by_hand(const dpc_sampler_def* def, uint32_t plan, float* chunk)
   assert_ok(dpc_engine_create(&engine_def, unet, params, &arena, &engine, &error), &error);
   float timesteps[100];
   for (int i = 0; i < def->steps; ++i) timesteps[i] = dpc_sampler_timestep(sampler, i);
-  assert_ok(dpc_engine_work_create(engine, timesteps, def->steps, &arena, &work, &error), &error);
+  assert_ok(dpc_engine_work_create(engine, timesteps, def->steps, 1, &arena, &work, &error),
+            &error);
   float cond[N_OBS * OBS_DIM], x[CHUNK], prediction[CHUNK], noise[CHUNK];
   for (int i = 0; i < N_OBS * OBS_DIM; ++i) {
     cond[i] = obs[i] * obs_scale[i % OBS_DIM] + obs_offset[i % OBS_DIM];
   }
-  dpc_engine_observe(engine, work, cond);
+  dpc_engine_observe(engine, work, 1, cond);
   dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, 0, CHUNK, x);
   for (int i = 0; i < def->steps; ++i) {
-    dpc_engine_step(engine, work, i, x, prediction);
+    dpc_engine_step(engine, work, i, 1, x, prediction);
     dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, (uint32_t)i + 1, CHUNK, noise);
     dpc_sampler_step(sampler, i, prediction, noise, CHUNK, x);
   }
@@ -248,7 +249,7 @@ static void test_a_result_that_is_not_finite_is_refused(void** state) {
   memcpy(params, before, size);
 
   float chunk[CHUNK] = {999.0f};
-  assert_ok(dpc_policy_work_create(broken, &def, &arena, &work, &error), &error);
+  assert_ok(dpc_policy_work_create(broken, &def, 1, &arena, &work, &error), &error);
   assert_fails(dpc_policy_act(broken, work, obs, key, 0, chunk, &error), DPC_ERR_INVALID, &error,
                "action 'action': row 0, element 0 is not finite");
   assert_true(chunk[0] == 999.0f);
@@ -262,8 +263,8 @@ static void test_a_sampler_that_does_not_fit_is_refused(void** state) {
   dpc_sampler_def def = dpc_sampler_def_default();
   def.steps = 101;
   const size_t mark = dpc_arena_mark(&arena);
-  assert_fails(dpc_policy_work_create(policy, &def, &arena, &work, &error), DPC_ERR_CONFIG, &error,
-               "sampler.steps: 101 is more than schedule.steps, 100");
+  assert_fails(dpc_policy_work_create(policy, &def, 1, &arena, &work, &error), DPC_ERR_CONFIG,
+               &error, "sampler.steps: 101 is more than schedule.steps, 100");
   assert_int_equal(dpc_arena_mark(&arena), mark);
   assert_null(work);
 }
@@ -287,10 +288,43 @@ static void test_a_policy_made_in_memory_acts_as_the_loaded_one(void** state) {
   const dpc_engine_def engine = dpc_engine_def_default();
   float loaded_chunk[CHUNK], made_chunk[CHUNK];
   assert_ok(dpc_policy_create(&info, unet, params, &engine, &arena, &made, &error), &error);
-  assert_ok(dpc_policy_work_create(made, NULL, &arena, &work, &error), &error);
+  assert_ok(dpc_policy_work_create(made, NULL, 1, &arena, &work, &error), &error);
   assert_ok(dpc_policy_act(made, work, obs, key, 3, made_chunk, &error), &error);
   act(make_work(NULL), key, 3, loaded_chunk);
   assert_memory_equal(made_chunk, loaded_chunk, sizeof made_chunk);
+}
+
+// Several at once, one of them with an observation that is not finite: each as by itself.
+static void test_chunks_made_together_are_those_made_alone(void** state) {
+  (void)state;
+  enum { COUNT = 5, BAD = 2 };
+  dpc_error error = {""};
+  dpc_policy_work* work = NULL;
+  static float observed[COUNT][N_OBS * OBS_DIM];
+  float alone[COUNT][CHUNK], together[COUNT][CHUNK];
+  dpc_policy_query queries[COUNT];
+  dpc_policy_work* single = make_work(NULL);
+  assert_ok(dpc_policy_work_create(policy, NULL, COUNT, &arena, &work, &error), &error);
+  for (int i = 0; i < COUNT; ++i) {
+    for (int j = 0; j < N_OBS * OBS_DIM; ++j) observed[i][j] = obs[j] * (1.0f + 0.01f * (float)i);
+    if (i == BAD) observed[i][1] = NAN;
+    together[i][0] = 999.0f;
+    queries[i] = (dpc_policy_query){.obs = observed[i],
+                                    .key = {key.run, key.episode + (uint32_t)i},
+                                    .plan = (uint32_t)i,
+                                    .chunk = together[i]};
+  }
+  assert_fails(dpc_policy_act_together(policy, work, COUNT, queries, &error), DPC_ERR_INVALID,
+               &error, "row 0, element 1 is not finite");
+  for (int i = 0; i < COUNT; ++i) {
+    const dpc_status status = dpc_policy_act(policy, single, observed[i], queries[i].key,
+                                             queries[i].plan, alone[i], &error);
+    assert_int_equal(queries[i].status, status);
+    assert_int_equal(status, i == BAD ? DPC_ERR_INVALID : DPC_OK);
+    if (i != BAD) assert_memory_equal(together[i], alone[i], sizeof alone[i]);
+  }
+  assert_true(together[BAD][0] == 999.0f);
+  dpc_policy_work_destroy(work);
 }
 
 // It is for measuring: the chunks before and after it are the same.
@@ -341,6 +375,7 @@ int main(void) {
       cmocka_unit_test(test_a_sampler_that_does_not_fit_is_refused),
       cmocka_unit_test(test_a_file_that_cannot_be_loaded_leaves_nothing),
       cmocka_unit_test(test_a_policy_made_in_memory_acts_as_the_loaded_one),
+      cmocka_unit_test(test_chunks_made_together_are_those_made_alone),
       cmocka_unit_test(test_the_elementwise_part_alone_changes_no_chunk),
       cmocka_unit_test(test_acting_takes_nothing_from_the_arena),
   };

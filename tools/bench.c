@@ -153,7 +153,7 @@ static void report_cases(bench* b) {
       dpc_json_set(b->report, "machine", dpc_bench_report_machine(&b->cpus, &result));
       dpc_bench_print(&b->cli, &result);
       if (b->sweep) dpc_bench_print_heading(&b->cli);
-      if (b->sweep) b->rows = dpc_json_set(b->report, "sweep", dpc_json_array());
+      if (b->sweep) b->rows = dpc_json_set(b->report, "runs", dpc_json_array());
     }
     if (!b->sweep) continue;
     dpc_bench_report(dpc_json_push(b->rows, dpc_json_object()), &result);

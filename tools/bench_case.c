@@ -12,11 +12,11 @@ static dpc_status create_policy(dpc_bench_case* c, const dpc_bench_def* def, dpc
                                 dpc_error* error) {
   dpc_engine_def engine = dpc_engine_def_default();
   engine.precision = def->precision;
-  // here def->threads goes into the engine's settings, once it has them
+  engine.threads = def->threads;
   (void)setenv("DPC_ISA", def->isa, 1);
   DPC_TRY(dpc_policy_create(&c->network->info, c->network->unet, c->network->params, &engine, arena,
                             &c->policy, error));
-  DPC_TRY(dpc_policy_work_create(c->policy, def->sampler, arena, &c->work, error));
+  DPC_TRY(dpc_policy_work_create(c->policy, def->sampler, 1, arena, &c->work, error));
   c->engine = dpc_engine_describe(dpc_policy_engine(c->policy));
   return DPC_OK;
 }
@@ -48,6 +48,7 @@ dpc_status dpc_bench_case_create(const dpc_bench_def* def, const dpc_bench_netwo
 
 void dpc_bench_case_end(dpc_bench_case* c) {
   dpc_bench_probe_end(&c->probe);
+  dpc_policy_work_destroy(c->work);
 }
 
 // --- run -----------------------------------------------------------------------------------------
@@ -66,10 +67,10 @@ static void draw_observation(dpc_bench_case* c) {
 // The next chunk; `step` is NULL where its steps are not counted.
 static dpc_status run_chunk(dpc_bench_case* c, dpc_samples* step, dpc_duration* length,
                             dpc_error* error) {
-  const dpc_rng_key key = {0, 0};
   draw_observation(c);
+  dpc_policy_query query = {.obs = c->obs, .plan = (uint32_t)c->next++, .chunk = c->chunk};
   const dpc_time start = dpc_clock_now();
-  DPC_TRY(dpc_policy_begin(c->policy, c->work, c->obs, key, (uint32_t)c->next++, error));
+  DPC_TRY(dpc_policy_begin(c->policy, c->work, 1, &query, error));
   dpc_time before = dpc_clock_now();
   for (int i = 0; i < dpc_policy_steps(c->work); ++i) {
     dpc_policy_denoise(c->policy, c->work, i);
@@ -77,7 +78,7 @@ static dpc_status run_chunk(dpc_bench_case* c, dpc_samples* step, dpc_duration* 
     if (step != NULL) dpc_samples_add(step, dpc_time_since(after, before));
     before = after;
   }
-  DPC_TRY(dpc_policy_finish(c->policy, c->work, c->chunk, error));
+  DPC_TRY(dpc_policy_finish(c->policy, c->work, &query, error));
   *length = dpc_time_since(dpc_clock_now(), start);
   return DPC_OK;
 }

@@ -11,8 +11,8 @@
 #include "tools/bench_probe.h"
 
 enum {
-  DPC_BENCH_ROUND = 10,       // chunks timed in a round; the first one before that fills the caches
-  DPC_BENCH_THREADS_MAX = 1,  // that the engine can use
+  DPC_BENCH_ROUND = 10,  // chunks timed in a round; the first one before that fills the caches
+  DPC_BENCH_THREADS_MAX = DPC_TEAM_MAX,  // that the engine can use
 };
 
 typedef struct dpc_bench_def {

@@ -34,7 +34,7 @@ void dpc_bench_report(dpc_json* json, const dpc_bench_result* r) {
   dpc_json_set_text(json, "precision", r->engine.precision);
   dpc_json_set_int(json, "threads", r->threads);
   dpc_json_set_int(json, "steps", r->steps);
-  dpc_json_set_int(json, "runs", (int64_t)r->chunk.count);
+  dpc_json_set_int(json, "chunks", (int64_t)r->chunk.count);
   dpc_json_set(json, "step_us", quantiles(&r->step));
   dpc_json_set(json, "chunk_us", quantiles(&r->chunk));
   dpc_json_set(json, "control_us", quantiles(&r->control));

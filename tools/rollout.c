@@ -24,7 +24,7 @@ static dpc_status create(const dpc_rollout_def* def, const dpc_policy* policy, d
   const dpc_checkpoint_info* info = dpc_policy_info(policy);
   const dpc_interface* world = dpc_push_task_interface();
   DPC_TRY(dpc_controller_create(&def->controller, info, world, arena, &r->controller, error));
-  DPC_TRY(dpc_planner_create(policy, &def->sampler, arena, &r->planner, error));
+  DPC_TRY(dpc_planner_create(policy, &def->sampler, 1, arena, &r->planner, error));
   return dpc_push_task_create(&r->task, error);
 }
 

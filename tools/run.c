@@ -92,7 +92,7 @@ static dpc_status load(run* r, dpc_config_section* sections, dpc_error* error) {
   r->sampler = dpc_policy_info(r->policy)->sampler;
   sections[SAMPLER].keep = true;
   DPC_TRY(dpc_cli_read_config(&r->cli, error));
-  return dpc_planner_create(r->policy, &r->sampler, &r->arena, &r->planner, error);
+  return dpc_planner_create(r->policy, &r->sampler, 1, &r->arena, &r->planner, error);
 }
 
 // --- the delay ------------------------------------------------------------------------------------

@@ -1,13 +1,18 @@
 /// Inside the kernels: the walk of a convolution over register tiles, for the file that defines
 ///
-///   TILE_VECTOR, TILE_LOAD(p), TILE_STORE(p, v)   a vector and how it moves
-///   TILE_LANES                                    floats in it
-///   tile_taps(positions, blocks, in, step, n, weights, prefetch...) through TILE_SPAN
+///   TILE_VECTOR, TILE_LOAD(p), TILE_STORE(p, v)    a vector of sums and how it moves
+///   TILE_LANES                                     floats in it
+///   TILE_ELEMENT, TILE_PAIR                        of inputs and weights; how many one lane takes
+///   TILE_INPUT(call)                               the call's input
+///   TILE_VECTOR_IN, TILE_LOAD_WEIGHTS(p), TILE_BROADCAST(p)
+///   TILE_MULTIPLY_ADD(s, x, w)
+///   TILE_MANY_POSITIONS, TILE_MANY, TILE_FEW       blocks of a group from so many positions, or below
 ///
-/// A tile is NP positions x NB blocks of outputs, summed in registers over all taps and channels.
-/// What a tap would read of the padding is skipped for whole positions at the tile's ends; the odd
-/// cases read the border's zeros instead. Everything is inlined with constant sizes, so that the
-/// sums stay in registers.
+/// A tile is NP positions x NB blocks of outputs, summed in registers. Channel after channel it
+/// reads the weights of all taps once, from first to last, and multiplies them with the few rows
+/// that the positions share. Everything is inlined with constant sizes, so that the sums stay in
+/// registers; the usual numbers of taps are constants too, and then what would be multiplied with
+/// padding is left out.
 #pragma once
 
 #include "policy/kernels/kernels.h"
@@ -16,82 +21,153 @@
 
 enum { TILE_PARTS = DPC_LANES / TILE_LANES };  // vectors in a block
 
-// One tap: positions [LO, HI) of the tile, `in` is the row that position 0 reads.
-TILE_INLINE void tile_tap(const int np, const int nb, const int lo, const int hi,
-                          const dpc_conv_call* call, const TILE_ELEMENT* in,
-                          const TILE_ELEMENT* weights, TILE_VECTOR* sums) {
-  const ptrdiff_t step = (ptrdiff_t)call->step * call->in_row;
-  const int parts = nb * TILE_PARTS;
-  (void)np;
-  for (int c = 0; c < call->channels; c += TILE_PAIR) {
-    TILE_VECTOR_IN w[TILE_PARTS * 4];
-#pragma GCC unroll 16
-    for (int v = 0; v < parts; ++v) {
-      w[v] = TILE_LOAD_WEIGHTS(weights + v * TILE_LANES * TILE_PAIR);
-    }
-#pragma GCC unroll 16
-    for (int v = 0; v < nb; ++v) {
-      __builtin_prefetch((const char*)weights + v * 64 + TILE_PREFETCH, 0, 3);
-    }
-#pragma GCC unroll 16
-    for (int p = lo; p < hi; ++p) {
-      const TILE_VECTOR_IN x = TILE_BROADCAST(in + p * step + c);
-#pragma GCC unroll 16
-      for (int v = 0; v < parts; ++v) {
-        sums[p * parts + v] = TILE_MULTIPLY_ADD(sums[p * parts + v], x, w[v]);
-      }
-    }
-    weights += nb * DPC_LANES * TILE_PAIR;
-  }
-}
-
-TILE_INLINE void tile_sum(const int np, const int nb, const dpc_conv_call* call, int p0,
-                          const TILE_ELEMENT* weights, const float* bias, float* out) {
+// `in` is the row that tap 0 of position 0 reads. Of the rows that the tile meets, `lo` at the
+// start and `hi` at the end are known to be zeros.
+TILE_INLINE void tile(const int np, const int nb, const int taps, const int step, const int lo,
+                      const int hi, const dpc_conv_call* call, const TILE_ELEMENT* in,
+                      const TILE_ELEMENT* weights, const float* bias, float* out) {
   TILE_VECTOR sums[16];
-  const int parts = nb * TILE_PARTS;
+  const int parts = nb * TILE_PARTS, last = (np - 1) * step + taps - hi;
+  const ptrdiff_t row = call->in_row, ahead = call->prefetch;
 #pragma GCC unroll 16
   for (int p = 0; p < np; ++p) {
 #pragma GCC unroll 16
     for (int v = 0; v < parts; ++v) sums[p * parts + v] = TILE_LOAD(bias + v * TILE_LANES);
   }
-  const int count = call->positions - p0 < np ? call->positions - p0 : np;
-  const int step = call->step, shift = step >> 1;  // dividing by 1 or 2
-  const int base = call->first + p0 * step;
-  for (int k = 0; k < call->taps; ++k) {
-    const int row = base + k;
-    const int lo = row >= 0 ? 0 : (step - 1 - row) >> shift;
-    int hi = (call->rows - row + step - 1) >> shift;
-    if (hi >= count) hi = np;
-    if (lo < hi && call->rows > row) {
-      const TILE_ELEMENT* in = TILE_INPUT(call) + (ptrdiff_t)row * call->in_row;
-      if (np > 2 && lo == 1 && hi == np) {
-        tile_tap(np, nb, 1, np, call, in, weights, sums);
-      } else if (np > 2 && lo == 2 && hi == np) {
-        tile_tap(np, nb, 2, np, call, in, weights, sums);
-      } else if (np > 2 && lo == 0 && hi == np - 1) {
-        tile_tap(np, nb, 0, np - 1, call, in, weights, sums);
-      } else if (np > 2 && lo == 0 && hi == np - 2) {
-        tile_tap(np, nb, 0, np - 2, call, in, weights, sums);
-      } else {
-        tile_tap(np, nb, 0, np, call, in, weights, sums);
+  for (int c = 0; c < call->channels; c += TILE_PAIR) {
+#pragma GCC unroll 5
+    for (int k = 0; k < taps; ++k) {
+      TILE_VECTOR_IN w[16];
+#pragma GCC unroll 16
+      for (int v = 0; v < parts; ++v) {
+        w[v] = TILE_LOAD_WEIGHTS(weights + v * TILE_LANES * TILE_PAIR);
       }
+#pragma GCC unroll 16
+      for (int v = 0; v < nb; ++v) {
+        __builtin_prefetch((const char*)weights + v * DPC_CACHE_LINE + ahead, 0, 3);
+      }
+#pragma GCC unroll 16
+      for (int p = 0; p < np; ++p) {
+        const int met = p * step + k;
+        if (met < lo || met >= last) continue;
+        const TILE_VECTOR_IN x = TILE_BROADCAST(in + met * row + c);
+#pragma GCC unroll 16
+        for (int v = 0; v < parts; ++v) {
+          sums[p * parts + v] = TILE_MULTIPLY_ADD(sums[p * parts + v], x, w[v]);
+        }
+      }
+      weights += nb * DPC_LANES * TILE_PAIR;
     }
-    weights += (ptrdiff_t)call->channels * nb * DPC_LANES;
   }
+#pragma GCC unroll 16
   for (int p = 0; p < np; ++p) {
-    if (p >= count) break;
 #pragma GCC unroll 16
     for (int v = 0; v < parts; ++v) {
-      TILE_STORE(out + (ptrdiff_t)(p0 + p) * call->out_row + v * TILE_LANES, sums[p * parts + v]);
+      TILE_STORE(out + (ptrdiff_t)p * call->out_row + v * TILE_LANES, sums[p * parts + v]);
     }
   }
 }
 
-// All positions of one group; the last tile goes back to end where the positions end.
-TILE_INLINE void tile_positions(const int np, const int nb, const dpc_conv_call* call,
+// All positions of one sample and group; the last tile goes back to end where the positions end.
+// With `trims`, tiles at the ends leave the padding out; without, they multiply its zeros.
+TILE_INLINE void tile_positions(const int np, const int nb, const int taps, const int step,
+                                const bool trims, const dpc_conv_call* call, const TILE_ELEMENT* in,
                                 const TILE_ELEMENT* weights, const float* bias, float* out) {
+  const int edge = taps / 2;  // rows of padding that an end usually meets
   for (int p = 0; p < call->positions; p += np) {
-    const int last = call->positions - np;
-    tile_sum(np, nb, call, p > last && last > 0 ? last : p, weights, bias, out);
+    const int at = p + np <= call->positions ? p : call->positions - np;
+    const int base = call->first + at * step;
+    const int over = base + (np - 1) * step + taps - call->rows;
+    const TILE_ELEMENT* from = in + (ptrdiff_t)base * call->in_row;
+    float* to = out + (ptrdiff_t)at * call->out_row;
+    const bool starts = trims && base == -edge, ends = trims && over == edge;
+    if (starts && ends) {
+      tile(np, nb, taps, step, edge, edge, call, from, weights, bias, to);
+    } else if (starts) {
+      tile(np, nb, taps, step, edge, 0, call, from, weights, bias, to);
+    } else if (ends) {
+      tile(np, nb, taps, step, 0, edge, call, from, weights, bias, to);
+    } else {
+      tile(np, nb, taps, step, 0, 0, call, from, weights, bias, to);
+    }
+  }
+}
+
+// One group, all samples: the weights come from memory for the first one only.
+TILE_INLINE void tile_samples(const int np, const int nb, const int taps, const int step,
+                              const bool trims, const dpc_conv_call* call,
+                              const TILE_ELEMENT* weights, const float* bias, float* out) {
+  for (int s = 0; s < call->samples; ++s) {
+    tile_positions(np, nb, taps, step, trims, call, TILE_INPUT(call) + s * call->in_sample, weights,
+                   bias, out + s * call->out_sample);
+  }
+}
+
+// The convolutions that a network is made of by constants, any other by variables.
+TILE_INLINE void tile_taps(const int np, const int nb, const dpc_conv_call* call,
+                           const TILE_ELEMENT* weights, const float* bias, float* out) {
+  const int taps = call->taps, step = call->step;
+  const bool trims = np >= 4;
+  if (taps == 5 && step == 1) {
+    tile_samples(np, nb, 5, 1, trims, call, weights, bias, out);
+  } else if (taps == 3 && step == 1) {
+    tile_samples(np, nb, 3, 1, trims, call, weights, bias, out);
+  } else if (taps == 3 && step == 2) {
+    tile_samples(np, nb, 3, 2, trims, call, weights, bias, out);
+  } else if (taps == 2 && step == 1) {
+    tile_samples(np, nb, 2, 1, trims, call, weights, bias, out);
+  } else if (taps == 1) {
+    tile_samples(np, nb, 1, step, false, call, weights, bias, out);
+  } else {
+    tile_samples(np, nb, taps, step, false, call, weights, bias, out);
+  }
+}
+
+// A group narrower than the others, at the end of odd numbers of channels: without constants.
+TILE_INLINE void tile_rest(const int np, const int nb, const dpc_conv_call* call,
+                           const TILE_ELEMENT* weights, const float* bias, float* out) {
+  tile_samples(np, nb, call->taps, call->step, false, call, weights, bias, out);
+}
+
+#define TILE_GROUPS(name, NP, NB)                                                            \
+  static void name(const dpc_conv_call* call, int nb, const TILE_ELEMENT* w, const float* b, \
+                   float* out) {                                                             \
+    if (nb == NB) {                                                                          \
+      tile_taps(NP, NB, call, w, b, out);                                                    \
+    } else if (nb == 2) {                                                                    \
+      tile_rest(NP, 2, call, w, b, out);                                                     \
+    } else {                                                                                 \
+      tile_rest(NP, 1, call, w, b, out);                                                     \
+    }                                                                                        \
+  }
+TILE_GROUPS(tile_one, 1, TILE_FEW)
+TILE_GROUPS(tile_two, 2, TILE_FEW)
+TILE_GROUPS(tile_four, 4, TILE_FEW)
+TILE_GROUPS(tile_many, TILE_MANY_POSITIONS, TILE_MANY)
+#undef TILE_GROUPS
+
+// Blocks of a group, as kernels.h's group().
+static int tile_group(int positions) {
+  return positions >= TILE_MANY_POSITIONS ? TILE_MANY : TILE_FEW;
+}
+
+static void tile_conv(const dpc_conv_call* call, const TILE_ELEMENT* weights) {
+  const int most = tile_group(call->positions);
+  const ptrdiff_t size = (ptrdiff_t)call->taps * call->channels * DPC_LANES;
+  for (int b = 0; b < call->blocks;) {
+    const int width = dpc_group_width(most, call->blocks - b);
+    const float* bias = call->bias + b * DPC_LANES;
+    float* out = call->out + b * DPC_LANES;
+    if (call->positions >= TILE_MANY_POSITIONS) {
+      tile_many(call, width, weights, bias, out);
+    } else if (call->positions >= 4) {
+      tile_four(call, width, weights, bias, out);
+    } else if (call->positions >= 2) {
+      tile_two(call, width, weights, bias, out);
+    } else {
+      tile_one(call, width, weights, bias, out);
+    }
+    weights += width * size;
+    b += width;
   }
 }

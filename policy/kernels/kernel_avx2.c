@@ -6,7 +6,6 @@
 
 #define TILE_LANES                 8
 #define TILE_PAIR                  1
-#define TILE_PREFETCH              2048  // bytes ahead in the weights
 #define TILE_ELEMENT               float
 #define TILE_VECTOR                __m256
 #define TILE_VECTOR_IN             __m256
@@ -16,20 +15,13 @@
 #define TILE_LOAD_WEIGHTS(p)       _mm256_loadu_ps(p)
 #define TILE_BROADCAST(p)          _mm256_set1_ps(*(p))
 #define TILE_MULTIPLY_ADD(s, x, w) _mm256_fmadd_ps(x, w, s)
+#define TILE_MANY_POSITIONS        4
+#define TILE_MANY                  1
+#define TILE_FEW                   1
 #include "policy/kernels/conv_tiles.h"
 
 static void conv(const dpc_conv_call* call) {
-  const ptrdiff_t block = (ptrdiff_t)call->taps * call->channels * DPC_LANES;
-  for (int b = 0; b < call->blocks; ++b) {
-    const float* weights = call->weights + b * block;
-    const float* bias = call->bias + b * DPC_LANES;
-    float* out = call->out + b * DPC_LANES;
-    if (call->positions == 1) {
-      tile_positions(1, 1, call, weights, bias, out);
-    } else {
-      tile_positions(4, 1, call, weights, bias, out);
-    }
-  }
+  tile_conv(call, call->weights);
 }
 
 static void norm(const dpc_norm_call* call) {
@@ -38,7 +30,7 @@ static void norm(const dpc_norm_call* call) {
 
 const dpc_kernels dpc_kernels_avx2 = {
     .name = "avx2",
-    .group = dpc_group_generic,
+    .group = tile_group,
     .group_bf16 = dpc_group_generic,
     .conv = conv,
     .conv_bf16 = dpc_conv_bf16_generic,

@@ -1,4 +1,4 @@
-// AVX-512: 16 sums in registers, as 16 positions x 1 block, 8 x 2 or 4 x 4.
+// AVX-512: 16 sums in registers, as 8 positions x 2 blocks or 4 x 4.
 #include <immintrin.h>
 
 #include "policy/kernels/kernel_tables.h"
@@ -6,7 +6,6 @@
 
 #define TILE_LANES                 16
 #define TILE_PAIR                  1
-#define TILE_PREFETCH              4096  // bytes ahead in the weights
 #define TILE_ELEMENT               float
 #define TILE_VECTOR                __m512
 #define TILE_VECTOR_IN             __m512
@@ -16,15 +15,17 @@
 #define TILE_LOAD_WEIGHTS(p)       _mm512_loadu_ps(p)
 #define TILE_BROADCAST(p)          _mm512_set1_ps(*(p))
 #define TILE_MULTIPLY_ADD(s, x, w) _mm512_fmadd_ps(x, w, s)
-#include "policy/kernels/conv_tiles_512.h"
+#define TILE_MANY_POSITIONS        8
+#define TILE_MANY                  2
+#define TILE_FEW                   4
+#include "policy/kernels/conv_tiles.h"
 
 int dpc_group_avx512(int positions) {
-  if (positions >= 16) return 1;
-  return positions >= 8 ? 2 : 4;
+  return tile_group(positions);
 }
 
 void dpc_conv_avx512(const dpc_conv_call* call) {
-  conv_groups(call, call->weights);
+  tile_conv(call, call->weights);
 }
 
 static void norm(const dpc_norm_call* call) {

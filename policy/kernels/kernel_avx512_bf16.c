@@ -16,7 +16,6 @@ static inline __m512bh broadcast_pair(const uint16_t* from) {
 
 #define TILE_LANES                 16
 #define TILE_PAIR                  2
-#define TILE_PREFETCH              4096  // bytes ahead in the weights
 #define TILE_ELEMENT               uint16_t
 #define TILE_VECTOR                __m512
 #define TILE_VECTOR_IN             __m512bh
@@ -26,10 +25,13 @@ static inline __m512bh broadcast_pair(const uint16_t* from) {
 #define TILE_LOAD_WEIGHTS(p)       load_pairs(p)
 #define TILE_BROADCAST(p)          broadcast_pair(p)
 #define TILE_MULTIPLY_ADD(s, x, w) _mm512_dpbf16_ps(s, x, w)
-#include "policy/kernels/conv_tiles_512.h"
+#define TILE_MANY_POSITIONS        8
+#define TILE_MANY                  2
+#define TILE_FEW                   4
+#include "policy/kernels/conv_tiles.h"
 
 static void conv_bf16(const dpc_conv_call* call) {
-  conv_groups(call, call->weights_bf16);
+  tile_conv(call, call->weights_bf16);
 }
 
 static void to_bf16(int n, const float* from, uint16_t* to) {
@@ -49,7 +51,7 @@ const dpc_kernels dpc_kernels_avx512_bf16 = {
     .name = "avx512_bf16",
     .bf16_dot = true,
     .group = dpc_group_avx512,
-    .group_bf16 = dpc_group_avx512,
+    .group_bf16 = tile_group,
     .conv = dpc_conv_avx512,
     .conv_bf16 = conv_bf16,
     .norm = norm,

@@ -7,56 +7,60 @@ int dpc_group_generic(int positions) {
   return 1;
 }
 
-static void add_tap(const float* in, int channels, const float* weights, float* sum) {
-  for (int c = 0; c < channels; ++c, weights += DPC_LANES) {
-    for (int j = 0; j < DPC_LANES; ++j) sum[j] += in[c] * weights[j];
+// One position of one sample and block; `in` is the row that tap 0 reads, `row` its number.
+static void sum_position(const dpc_conv_call* call, const float* in, int row, const float* weights,
+                         float* sum) {
+  for (int c = 0; c < call->channels; ++c) {
+    for (int k = 0; k < call->taps; ++k, weights += DPC_LANES) {
+      if (row + k < 0 || row + k >= call->rows) continue;
+      const float x = in[k * call->in_row + c];
+      for (int j = 0; j < DPC_LANES; ++j) sum[j] += x * weights[j];
+    }
+  }
+}
+
+static void sum_position_bf16(const dpc_conv_call* call, const uint16_t* in, int row,
+                              const uint16_t* weights, float* sum) {
+  for (int c = 0; c < call->channels; c += 2) {
+    for (int k = 0; k < call->taps; ++k, weights += 2 * DPC_LANES) {
+      if (row + k < 0 || row + k >= call->rows) continue;
+      const float even = dpc_from_bf16(in[k * call->in_row + c]);
+      const float odd = dpc_from_bf16(in[k * call->in_row + c + 1]);
+      for (int j = 0; j < DPC_LANES; ++j) {
+        const float first = odd * dpc_from_bf16(weights[2 * j + 1]);
+        sum[j] += first + even * dpc_from_bf16(weights[2 * j]);
+      }
+    }
+  }
+}
+
+static void conv_any(const dpc_conv_call* call, bool bf16) {
+  const ptrdiff_t size = (ptrdiff_t)call->taps * call->channels * DPC_LANES;
+  for (int b = 0; b < call->blocks; ++b) {
+    for (int s = 0; s < call->samples; ++s) {
+      for (int p = 0; p < call->positions; ++p) {
+        const int row = call->first + p * call->step;
+        const ptrdiff_t from = s * call->in_sample + (ptrdiff_t)row * call->in_row;
+        float sum[DPC_LANES];
+        memcpy(sum, call->bias + b * DPC_LANES, sizeof sum);
+        if (bf16) {
+          sum_position_bf16(call, call->in_bf16 + from, row, call->weights_bf16 + b * size, sum);
+        } else {
+          sum_position(call, call->in + from, row, call->weights + b * size, sum);
+        }
+        float* out = call->out + s * call->out_sample + (ptrdiff_t)p * call->out_row;
+        memcpy(out + b * DPC_LANES, sum, sizeof sum);
+      }
+    }
   }
 }
 
 static void conv(const dpc_conv_call* call) {
-  const ptrdiff_t tap_size = (ptrdiff_t)call->channels * DPC_LANES;
-  for (int b = 0; b < call->blocks; ++b) {
-    const float* weights = call->weights + b * call->taps * tap_size;
-    for (int p = 0; p < call->positions; ++p) {
-      float sum[DPC_LANES];
-      memcpy(sum, call->bias + b * DPC_LANES, sizeof sum);
-      for (int k = 0; k < call->taps; ++k) {
-        const int row = call->first + p * call->step + k;
-        if (row < 0 || row >= call->rows) continue;
-        add_tap(call->in + (ptrdiff_t)row * call->in_row, call->channels, weights + k * tap_size,
-                sum);
-      }
-      memcpy(call->out + (ptrdiff_t)p * call->out_row + b * DPC_LANES, sum, sizeof sum);
-    }
-  }
-}
-
-static void add_tap_bf16(const uint16_t* in, int channels, const uint16_t* weights, float* sum) {
-  for (int c = 0; c < channels; c += 2, weights += 2 * DPC_LANES) {
-    const float even = dpc_from_bf16(in[c]), odd = dpc_from_bf16(in[c + 1]);
-    for (int j = 0; j < DPC_LANES; ++j) {
-      const float first = odd * dpc_from_bf16(weights[2 * j + 1]);
-      sum[j] += first + even * dpc_from_bf16(weights[2 * j]);
-    }
-  }
+  conv_any(call, false);
 }
 
 void dpc_conv_bf16_generic(const dpc_conv_call* call) {
-  const ptrdiff_t tap_size = (ptrdiff_t)call->channels * DPC_LANES;
-  for (int b = 0; b < call->blocks; ++b) {
-    const uint16_t* weights = call->weights_bf16 + b * call->taps * tap_size;
-    for (int p = 0; p < call->positions; ++p) {
-      float sum[DPC_LANES];
-      memcpy(sum, call->bias + b * DPC_LANES, sizeof sum);
-      for (int k = 0; k < call->taps; ++k) {
-        const int row = call->first + p * call->step + k;
-        if (row < 0 || row >= call->rows) continue;
-        add_tap_bf16(call->in_bf16 + (ptrdiff_t)row * call->in_row, call->channels,
-                     weights + k * tap_size, sum);
-      }
-      memcpy(call->out + (ptrdiff_t)p * call->out_row + b * DPC_LANES, sum, sizeof sum);
-    }
-  }
+  conv_any(call, true);
 }
 
 void dpc_to_bf16_generic(int n, const float* from, uint16_t* to) {

@@ -3,28 +3,30 @@
 /// of the others.
 ///
 /// Channels come in blocks of 16: rows of activations, biases and normalisations are padded with
-/// zeros to whole blocks. A convolution's weights are packed [group][tap][channel][16 * width],
+/// zeros to whole blocks. A convolution's weights are packed [group][channel][tap][16 * width],
 /// where a group is as many neighbouring blocks of outputs as the kernel holds in registers beside
 /// its positions, so that one call reads them once, from first to last.
 ///
-/// bfloat16 has the same layout with pairs of channels, [group][tap][channel / 2][16 * width][2].
+/// bfloat16 has the same layout with pairs of channels, [group][channel / 2][tap][16 * width][2].
 #pragma once
 
 #include "policy/base.h"
 
 enum { DPC_LANES = 16 };  // channels in a block
 
+#define DPC_CACHE_LINE 64  // bytes
+
 /// `channels`, rounded up to whole blocks.
 static inline int dpc_lanes_up(int channels) {
   return (channels + DPC_LANES - 1) / DPC_LANES * DPC_LANES;
 }
 
-/// out[p] = bias + sum over taps k and channels c of in[first + p * step + k][c] * weights[k][c].
+/// out[p] = bias + sum over taps k and channels c of in[first + p * step + k][c] * weights[k][c],
+/// for each sample.
 ///
-/// Rows of `in` outside [0, rows) are zeros, and are mostly not read: as far as a kernel reads them
-/// they must be there (see DPC_BORDER).
+/// Rows of `in` outside [0, rows) are zeros, and all of them that a tap meets must be there.
 typedef struct dpc_conv_call {
-  const float* in;          // row 0, position 0 of the input
+  const float* in;          // sample 0, row 0, of the input
   const uint16_t* in_bf16;  // likewise, for conv_bf16
   int in_row;               // elements from one row to the next
   int channels;             // summed per tap; even for conv_bf16
@@ -38,20 +40,21 @@ typedef struct dpc_conv_call {
   int blocks;         // of 16 output channels
   float* out;         // [positions] rows of 16 * blocks, out_row apart
   int out_row;
+  int samples;                      // at least 1
+  ptrdiff_t in_sample, out_sample;  // elements from one sample to the next
+  ptrdiff_t prefetch;               // bytes ahead of the weights that are being read
 } dpc_conv_call;
-
-/// Rows of zeros that a kernel may read after the input's last row, beyond those that the taps
-/// reach; before the first row it reads what the taps reach.
-enum { DPC_BORDER = 8 };
 
 /// Per group of `width` channels over all rows: y = (x - mean) / sqrt(var + 1e-5) * gamma + beta,
 /// z = mish(y), then scale * z + shift when there is FiLM, then + around when that is not NULL.
 typedef struct dpc_norm_call {
-  const float* x;  // [rows] of `channels`, contiguous
+  const float* x;  // rows of `channels`, x_row apart
+  int x_row;
   int rows, channels;
   int groups, width;          // groups * width <= channels; what is beyond stays 0
   const float *gamma, *beta;  // [channels]
-  const float* film[2];       // two terms, each [2 * channels], scale then shift; NULL for none
+  const float* scale[2];      // two terms, each [channels]; NULL for no FiLM
+  const float* shift[2];      // likewise
   const float* around;        // what is added at the end, around_row apart; NULL for none
   int around_row;
   float* out;  // out_row apart; NULL when only out_bf16 is wanted

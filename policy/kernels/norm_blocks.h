@@ -1,107 +1,206 @@
-/// Inside the kernels: normalisation, Mish, FiLM and the sum around, in loops over blocks of 16
-/// that the compiler turns into the vectors of the file that includes this. Static: each file's own
-/// flags make it another function.
+/// Inside the kernels: normalisation, Mish, FiLM and the sum around, on vectors of a block's 16
+/// channels, which the compiler cuts into what the file that includes this has. Static: each file's
+/// own flags make it another function.
 #pragma once
 
 #include <math.h>
 #include <string.h>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
-#include "policy/activation.h"
 #include "policy/kernels/kernels.h"
 #include "policy/norm_mish.h"
 
-// One value per group, spread to the group's channels. All channels have their sums: the analyzer
-// does not see that groups times width are no more than channels.
-// NOLINTBEGIN(clang-analyzer-core.uninitialized.Assign)
-static inline void spread_sums(const dpc_norm_call* call, const float* sums, float* spread) {
-  for (int g = 0; g < call->groups; ++g) {
-    const float* from = sums + (ptrdiff_t)g * call->width;
-    float lanes[4] = {0};  // four chains, so that one addition does not wait for the last
-    int c = 0;
-    for (; c + 4 <= call->width; c += 4) {
-      for (int j = 0; j < 4; ++j) lanes[j] += from[c + j];
-    }
-    for (; c < call->width; ++c) lanes[0] += from[c];
-    const float sum = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
-    float* to = spread + (ptrdiff_t)g * call->width;
-    for (c = 0; c < call->width; ++c) to[c] = sum;
-  }
-}
-// NOLINTEND(clang-analyzer-core.uninitialized.Assign)
+#define BLOCK_INLINE static inline __attribute__((always_inline))
 
-// Mean and gamma / deviation of each channel, in two passes for accuracy.
-static inline void norm_stats(const dpc_norm_call* call, float* mean, float* factor) {
-  float sums[DPC_CHANNELS_MAX];
-  const int channels = call->channels;
-  const float per_group = 1.0F / (float)(call->rows * call->width);
-  const int used = call->groups * call->width;
-  memset(mean + used, 0, sizeof(float) * (size_t)(channels - used));
-  memset(factor + used, 0, sizeof(float) * (size_t)(channels - used));
-  for (int c = 0; c < channels; c += DPC_LANES) {
-    float sum[DPC_LANES] = {0};
-    for (int t = 0; t < call->rows; ++t) {
-      for (int j = 0; j < DPC_LANES; ++j) sum[j] += call->x[t * channels + c + j];
-    }
-    for (int j = 0; j < DPC_LANES; ++j) sums[c + j] = sum[j] * per_group;
-  }
-  spread_sums(call, sums, mean);
-  for (int c = 0; c < channels; c += DPC_LANES) {
-    float sum[DPC_LANES] = {0};
-    for (int t = 0; t < call->rows; ++t) {
-      for (int j = 0; j < DPC_LANES; ++j) {
-        const float off = call->x[t * channels + c + j] - mean[c + j];
-        sum[j] += off * off;
-      }
-    }
-    for (int j = 0; j < DPC_LANES; ++j) sums[c + j] = sum[j] * per_group;
-  }
-  spread_sums(call, sums, factor);
-  for (int c = 0; c < channels; ++c) factor[c] = call->gamma[c] / sqrtf(factor[c] + 1e-5F);
-}
+typedef float lanes __attribute__((vector_size(sizeof(float) * DPC_LANES)));
+typedef int32_t lanes_bits __attribute__((vector_size(sizeof(float) * DPC_LANES)));
 
-// What one block of channels is multiplied by and added to.
-typedef struct norm_block {
-  float mean[DPC_LANES], factor[DPC_LANES], beta[DPC_LANES], scale[DPC_LANES], shift[DPC_LANES];
-} norm_block;
-
-static inline norm_block norm_block_at(const dpc_norm_call* call, const float* mean,
-                                       const float* factor, int c) {
-  norm_block b;
-  for (int j = 0; j < DPC_LANES; ++j) {
-    b.mean[j] = mean[c + j];
-    b.factor[j] = factor[c + j];
-    b.beta[j] = call->beta[c + j];
-    b.scale[j] = 1;
-    b.shift[j] = 0;
-  }
-  if (call->film[0] == NULL) return b;
-  const float *first = call->film[0] + c, *second = call->film[1] + c;
-  for (int j = 0; j < DPC_LANES; ++j) {
-    b.scale[j] = first[j] + second[j];
-    b.shift[j] = first[call->channels + j] + second[call->channels + j];
-  }
+BLOCK_INLINE lanes lanes_load(const float* from) {
+  lanes b;
+  memcpy(&b, from, sizeof b);
   return b;
 }
 
-static inline void norm_rows(const dpc_norm_call* call,
-                             void (*to_bf16)(int, const float*, uint16_t*)) {
-  float mean[DPC_CHANNELS_MAX], factor[DPC_CHANNELS_MAX];
-  const int channels = call->channels;
-  norm_stats(call, mean, factor);
-  for (int c = 0; c < channels; c += DPC_LANES) {
-    const norm_block b = norm_block_at(call, mean, factor, c);
-    for (int t = 0; t < call->rows; ++t) {
-      const float* x = call->x + t * channels + c;
-      float z[DPC_LANES];
-      for (int j = 0; j < DPC_LANES; ++j) {
-        z[j] = b.scale[j] * dpc_mish((x[j] - b.mean[j]) * b.factor[j] + b.beta[j]) + b.shift[j];
-      }
-      if (call->around != NULL) {
-        const float* around = call->around + t * call->around_row + c;
-        for (int j = 0; j < DPC_LANES; ++j) z[j] += around[j];
-      }
-      if (call->out != NULL) memcpy(call->out + t * call->out_row + c, z, sizeof z);
-      if (call->out_bf16 != NULL) to_bf16(DPC_LANES, z, call->out_bf16 + t * call->out_row + c);
+BLOCK_INLINE void lanes_store(float* to, lanes b) {
+  memcpy(to, &b, sizeof b);
+}
+
+// --- mish ----------------------------------------------------------------------------------------
+
+// NaN stays NaN.
+BLOCK_INLINE lanes lanes_clamp(lanes x, float low, float high) {
+#if defined(__AVX512F__)
+  const __m512 above = _mm512_max_ps(_mm512_set1_ps(low), (__m512)x);
+  return (lanes)_mm512_min_ps(_mm512_set1_ps(high), above);
+#else
+  for (int j = 0; j < DPC_LANES; ++j) {
+    x[j] = x[j] < low ? low : x[j];
+    x[j] = x[j] > high ? high : x[j];
+  }
+  return x;
+#endif
+}
+
+// dpc_exp of policy/activation.h, but that the power of two is added to the exponent's bits: those
+// of `shifted` hold it at their lower end.
+BLOCK_INLINE lanes lanes_exp(lanes x) {
+  x = lanes_clamp(x, -87.0F, 20.0F);
+  const float magic = 12582912.0F;
+  const lanes shifted = x * 1.44269504F + magic;
+  const lanes n = shifted - magic;
+  const lanes r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
+  lanes p = r * (1.0F / 5040) + 1.0F / 720;
+  p = p * r + 1.0F / 120;
+  p = p * r + 1.0F / 24;
+  p = p * r + 1.0F / 6;
+  p = p * r + 0.5F;
+  p = p * r + 1.0F;
+  p = p * r + 1.0F;
+  return (lanes)((lanes_bits)p + ((lanes_bits)shifted << 23));
+}
+
+BLOCK_INLINE lanes lanes_mish(lanes x) {
+  const lanes e = lanes_exp(x), n = e * (e + 2.0F);
+  return x * (n / (n + 2.0F));
+}
+
+// --- moments -------------------------------------------------------------------------------------
+
+// The mean of each channel over the rows, and the sum of squares about it.
+static inline void channel_moments(const dpc_norm_call* call, float* mean, float* squares) {
+  const int rows = call->rows;
+  const float per_row = 1.0F / (float)rows;
+  for (int c = 0; c < call->channels; c += DPC_LANES) {
+    const float* x = call->x + c;
+    lanes even = {0}, odd = {0};  // two chains, so that one addition does not wait for the last
+    int t = 0;
+    for (; t + 2 <= rows; t += 2) {
+      even += lanes_load(x + t * call->x_row);
+      odd += lanes_load(x + (t + 1) * call->x_row);
     }
+    if (t < rows) even += lanes_load(x + t * call->x_row);
+    const lanes middle = (even + odd) * per_row;
+    lanes sum = {0};
+    for (t = 0; t < rows; ++t) {
+      const lanes off = lanes_load(x + t * call->x_row) - middle;
+      sum += off * off;
+    }
+    lanes_store(mean + c, middle);
+    lanes_store(squares + c, sum);
+  }
+}
+
+// In all lanes the sum over those of the same group, for groups of 8 lanes or of all 16.
+BLOCK_INLINE lanes lanes_totals(lanes b, bool whole) {
+  b += __builtin_shufflevector(b, b, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+  b += __builtin_shufflevector(b, b, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  b += __builtin_shufflevector(b, b, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  if (whole)
+    b += __builtin_shufflevector(b, b, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+  return b;
+}
+
+// From a group's moments to what its channels are normalised with. The squares about the channels'
+// means and those of the means about their own add up (Chan et al. 1979).
+BLOCK_INLINE lanes inverse_deviation(lanes squares_within, lanes squares_between, float rows,
+                                     float count) {
+  lanes variance = (squares_within + squares_between * rows) * (1.0F / count) + 1e-5F;
+  for (int j = 0; j < DPC_LANES; ++j) variance[j] = sqrtf(variance[j]);
+  return 1.0F / variance;
+}
+
+// Groups that fill blocks, or halves of one; of padding it makes groups too, which gamma and beta
+// leave at zero. `mean` and `squares` go in as channel_moments leaves
+// them, and come out as the group's mean and 1 / deviation.
+BLOCK_INLINE void join_blocks(const dpc_norm_call* call, float* mean, float* squares) {
+  const bool whole = call->width % DPC_LANES == 0;
+  const int channels = whole ? call->width : DPC_LANES;  // that are joined at once
+  const float per_channel = 1.0F / (float)call->width, rows = (float)call->rows;
+  for (int from = 0; from < call->channels; from += channels) {
+    const int end = from + channels;
+    lanes sum = {0}, within = {0}, between = {0};
+    for (int c = from; c < end; c += DPC_LANES) {
+      sum += lanes_load(mean + c);
+      within += lanes_load(squares + c);
+    }
+    const lanes middle = lanes_totals(sum, whole) * per_channel;
+    for (int c = from; c < end; c += DPC_LANES) {
+      const lanes off = lanes_load(mean + c) - middle;
+      between += off * off;
+    }
+    const lanes factor = inverse_deviation(
+        lanes_totals(within, whole), lanes_totals(between, whole), rows, rows * (float)call->width);
+    for (int c = from; c < end; c += DPC_LANES) {
+      lanes_store(mean + c, middle);
+      lanes_store(squares + c, factor);
+    }
+  }
+}
+
+// The same for groups of any width.
+static inline void join_channels(const dpc_norm_call* call, float* mean, float* squares) {
+  const int width = call->width, used = call->groups * width;
+  const float rows = (float)call->rows;
+  for (int g = 0; g < used; g += width) {
+    float middle = 0, within = 0, between = 0;
+    for (int c = g; c < g + width; ++c) middle += mean[c];
+    middle /= (float)width;
+    for (int c = g; c < g + width; ++c) {
+      between += (mean[c] - middle) * (mean[c] - middle);
+      within += squares[c];
+    }
+    const float variance = (within + between * rows) / (rows * (float)width);
+    const float factor = 1.0F / sqrtf(variance + 1e-5F);
+    for (int c = g; c < g + width; ++c) mean[c] = middle, squares[c] = factor;
+  }
+  for (int c = used; c < call->channels; ++c) mean[c] = squares[c] = 0;
+}
+
+// --- the whole -----------------------------------------------------------------------------------
+
+typedef void round_block(int n, const float* from, uint16_t* to);
+
+BLOCK_INLINE void norm_apply(const dpc_norm_call* call, const bool film, const bool around,
+                             const float* mean, const float* factor, round_block* to_bf16) {
+  for (int c = 0; c < call->channels; c += DPC_LANES) {
+    const lanes middle = lanes_load(mean + c), beta = lanes_load(call->beta + c);
+    const lanes slope = lanes_load(factor + c) * lanes_load(call->gamma + c);
+    lanes scale = {0}, shift = {0};
+    if (film) {
+      scale = lanes_load(call->scale[0] + c) + lanes_load(call->scale[1] + c);
+      shift = lanes_load(call->shift[0] + c) + lanes_load(call->shift[1] + c);
+    }
+    for (int t = 0; t < call->rows; ++t) {
+      lanes z = lanes_mish((lanes_load(call->x + t * call->x_row + c) - middle) * slope + beta);
+      if (film) z = scale * z + shift;
+      if (around) z += lanes_load(call->around + t * call->around_row + c);
+      float values[DPC_LANES];
+      lanes_store(values, z);
+      if (call->out != NULL) lanes_store(call->out + t * call->out_row + c, z);
+      if (call->out_bf16 != NULL)
+        to_bf16(DPC_LANES, values, call->out_bf16 + t * call->out_row + c);
+    }
+  }
+}
+
+BLOCK_INLINE void norm_rows(const dpc_norm_call* call, round_block* to_bf16) {
+  float mean[DPC_CHANNELS_MAX], squares[DPC_CHANNELS_MAX];
+  channel_moments(call, mean, squares);
+  // by the width alone: a part of the channels is to come out as the whole does
+  if (call->width % DPC_LANES == 0 || call->width * 2 == DPC_LANES) {
+    join_blocks(call, mean, squares);
+  } else {
+    join_channels(call, mean, squares);
+  }
+  if (call->scale[0] != NULL && call->around != NULL) {
+    norm_apply(call, true, true, mean, squares, to_bf16);
+  } else if (call->scale[0] != NULL) {
+    norm_apply(call, true, false, mean, squares, to_bf16);
+  } else if (call->around != NULL) {
+    norm_apply(call, false, true, mean, squares, to_bf16);
+  } else {
+    norm_apply(call, false, false, mean, squares, to_bf16);
   }
 }
