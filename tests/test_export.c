@@ -136,37 +136,7 @@ static const char* find_metadata(const Onnx__ModelProto* model, const char* key)
   return NULL;
 }
 
-static void holds_what_the_checkpoint_holds(void** state) {
-  (void)state;
-  const size_t mark = dpc_arena_mark(&arena);
-  assert_ok(small_policy_save(in_base("small.safetensors"), &arena, &error), &error);
-  char command[COMMAND_SIZE];
-  (void)snprintf(command, sizeof command,
-                 "cd %s && %s/dpc-export -q small.safetensors "
-                 "--onnx small.onnx --json report.json >/dev/null",
-                 base, DPC_BINARY_DIR);
-  assert_int_equal(run(command), 0);
-
-  dpc_checkpoint_info info;
-  dpc_unet* unet = NULL;
-  float* params = NULL;
-  assert_ok(
-      dpc_checkpoint_load(in_base("small.safetensors"), &arena, &info, &unet, &params, &error),
-      &error);
-  Onnx__ModelProto* model = read_model(in_base("small.onnx"));
-  assert_int_equal(model->opset_import[0]->version, DPC_ONNX_OPSET);
-  check_weights(model->graph, unet, params);
-  check_order(model->graph);
-
-  const int64_t chunk[] = {0, SMALL_HORIZON, SMALL_ACTION};
-  const int64_t cond[] = {0, SMALL_N_OBS * SMALL_OBS};
-  assert_int_equal(model->graph->n_input, 3);
-  check_value(model->graph->input[0], "sample", 3, chunk);
-  check_value(model->graph->input[1], "timestep", 1, NULL);
-  check_value(model->graph->input[2], "cond", 2, cond);
-  assert_int_equal(model->graph->n_output, 1);
-  check_value(model->graph->output[0], "prediction", 3, chunk);
-
+static void check_metadata(const Onnx__ModelProto* model) {
   static const char* const keys[] = {"normalizer.obs.scale", "normalizer.action.offset",
                                      "interface.obs",        "interface.action",
                                      "interface.period_ns",  "schedule.steps",
@@ -180,7 +150,20 @@ static void holds_what_the_checkpoint_holds(void** state) {
     assert_string_equal(value, dpc_safetensors_metadata(file, keys[i]));
   }
   dpc_safetensors_close(file);
+}
 
+static void check_ends(const Onnx__GraphProto* graph) {
+  const int64_t chunk[] = {0, SMALL_HORIZON, SMALL_ACTION};
+  const int64_t cond[] = {0, SMALL_N_OBS * SMALL_OBS};
+  assert_int_equal(graph->n_input, 3);
+  check_value(graph->input[0], "sample", 3, chunk);
+  check_value(graph->input[1], "timestep", 1, NULL);
+  check_value(graph->input[2], "cond", 2, cond);
+  assert_int_equal(graph->n_output, 1);
+  check_value(graph->output[0], "prediction", 3, chunk);
+}
+
+static void check_report(void) {
   dpc_json* report = NULL;
   int64_t bytes = 0;
   struct stat written;
@@ -189,7 +172,34 @@ static void holds_what_the_checkpoint_holds(void** state) {
   assert_int_equal(stat(in_base("small.onnx"), &written), 0);
   assert_int_equal(bytes, written.st_size);
   dpc_json_free(report);
-  onnx__model_proto__free_unpacked(model, NULL);
+}
+
+static void holds_what_the_checkpoint_holds(void** state) {
+  (void)state;
+  const size_t mark = dpc_arena_mark(&arena);
+  assert_ok(small_policy_save(in_base("small.safetensors"), &arena, &error), &error);
+  dpc_checkpoint_info info;
+  dpc_unet* unet = NULL;
+  float* params = NULL;
+  assert_ok(
+      dpc_checkpoint_load(in_base("small.safetensors"), &arena, &info, &unet, &params, &error),
+      &error);
+  for (int form = 0; dpc_onnx_form_names[form] != NULL; ++form) {
+    char command[COMMAND_SIZE];
+    (void)snprintf(command, sizeof command,
+                   "cd %s && %s/dpc-export small.safetensors --form %s --onnx small.onnx "
+                   "--json report.json >/dev/null",
+                   base, DPC_BINARY_DIR, dpc_onnx_form_names[form]);
+    assert_int_equal(run(command), 0);
+    Onnx__ModelProto* model = read_model(in_base("small.onnx"));
+    assert_int_equal(model->opset_import[0]->version, DPC_ONNX_OPSET);
+    check_weights(model->graph, unet, params);
+    check_order(model->graph);
+    check_ends(model->graph);
+    check_metadata(model);
+    check_report();
+    onnx__model_proto__free_unpacked(model, NULL);
+  }
   dpc_arena_release(&arena, mark);
 }
 
@@ -232,12 +242,13 @@ static void check_outputs(const dpc_json* outputs, int count, const float* expec
 }
 
 /// The model's outputs are the plain network's, for several batches.
-static void compare(const dpc_unet* unet, const float* params) {
+static void compare(const dpc_unet* unet, const float* params, dpc_onnx_form form) {
   static const int batches[] = {1, 1, 2, BATCH_MAX};
   const dpc_unet_def* def = dpc_unet_settings(unet);
   const int chunk = def->horizon * def->input_dim;
   dpc_onnx_summary summary;
-  assert_ok(dpc_onnx_save(in_base("model.onnx"), unet, params, NULL, 0, &summary, &error), &error);
+  assert_ok(dpc_onnx_save(in_base("model.onnx"), unet, params, form, NULL, 0, &summary, &error),
+            &error);
   dpc_json* cases = dpc_json_array();
   float* expected[DPC_COUNT(batches)];
   for (int i = 0; i < DPC_COUNT(batches); ++i) {
@@ -275,7 +286,8 @@ static void computes_what_random_networks_compute(void** state) {
     assert_ok(dpc_unet_create(&defs[i], &arena, &unet, &error), &error);
     float* params = DPC_TAKE(&arena, float, dpc_unet_param_count(unet));
     dpc_unet_init(unet, (dpc_rng_key){(uint32_t)i, 0}, params);
-    compare(unet, params);
+    compare(unet, params, DPC_ONNX_CONV);
+    compare(unet, params, DPC_ONNX_MATMUL);
     dpc_arena_release(&arena, mark);
   }
 }
@@ -289,7 +301,8 @@ static void computes_what_the_bundled_policy_computes(void** state) {
   assert_ok(dpc_checkpoint_load(DPC_SOURCE_DIR "/policy/pretrained/pusht.safetensors", &arena,
                                 &info, &unet, &params, &error),
             &error);
-  compare(unet, params);
+  compare(unet, params, DPC_ONNX_CONV);
+  compare(unet, params, DPC_ONNX_MATMUL);
   dpc_arena_release(&arena, mark);
 }
 

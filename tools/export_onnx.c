@@ -3,11 +3,14 @@
 #include <string.h>
 
 #include "tools/export_onnx_graph.h"
+#include "tools/export_onnx_unet.h"
 #include "tools/file.h"
 
 static const size_t ROOM = (size_t)64 << 20;  // for the graph without its weights
 static const size_t LIMIT = ((size_t)1 << 31) - ((size_t)64 << 20);  // of protobuf, less the graph
 enum { ENTRY_ROOM = 256 };  // of a metadata entry, beside its texts
+
+const char* const dpc_onnx_form_names[] = {"conv", "matmul", NULL};
 
 static char description[] =
     "The denoising network of a diffusion policy: prediction = f(sample, timestep, cond). The "
@@ -17,9 +20,10 @@ static size_t weight_bytes(const dpc_unet* unet) {
   return sizeof(float) * dpc_unet_param_count(unet);
 }
 
-// The reference's shape with the axes of size 1 that the graph wants: see the header.
-static int widen_shape(const dpc_unet_tensor* tensor, int64_t shape[4]) {
+// The reference's shape with the axes of size 1 that the form wants: see the header.
+static int widen_shape(const dpc_unet_tensor* tensor, dpc_onnx_form form, int64_t shape[4]) {
   for (int i = 0; i < tensor->rank; ++i) shape[i] = tensor->shape[i];
+  if (form == DPC_ONNX_MATMUL) return tensor->rank;
   if (tensor->rank == 3) {
     shape[3] = shape[2];
     shape[2] = 1;
@@ -31,14 +35,15 @@ static int widen_shape(const dpc_unet_tensor* tensor, int64_t shape[4]) {
   return 3;
 }
 
-static void add_weights(dpc_onnx_graph* g, const dpc_unet* unet, const float* params) {
+static void add_weights(dpc_onnx_graph* g, const dpc_unet* unet, const float* params,
+                        dpc_onnx_form form) {
   for (int i = 0; i < dpc_unet_tensor_count(unet); ++i) {
     const dpc_unet_tensor* tensor = dpc_unet_tensor_at(unet, i);
     float* values = DPC_TAKE(g->arena, float, tensor->count);
     DPC_ASSERT(values != NULL);
     dpc_unet_tensor_export(unet, i, params, values);
     int64_t shape[4];
-    const int rank = widen_shape(tensor, shape);
+    const int rank = widen_shape(tensor, form, shape);
     dpc_onnx_floats(g, tensor->name, rank, shape, values);
   }
 }
@@ -98,7 +103,7 @@ static uint8_t* pack(dpc_onnx_graph* g, const dpc_metadata_entry* metadata, int 
 }
 
 dpc_status dpc_onnx_save(const char* path, const dpc_unet* unet, const float* params,
-                         const dpc_metadata_entry* metadata, int metadata_count,
+                         dpc_onnx_form form, const dpc_metadata_entry* metadata, int metadata_count,
                          dpc_onnx_summary* summary, dpc_error* error) {
   size_t texts = 0;
   for (int i = 0; i < metadata_count; ++i) {
@@ -114,8 +119,8 @@ dpc_status dpc_onnx_save(const char* path, const dpc_unet* unet, const float* pa
   dpc_onnx_graph g;
   dpc_onnx_graph_init(&g, &arena);
   g.proto.name = dpc_onnx_text(&g, "ConditionalUnet1D");
-  add_weights(&g, unet, params);
-  dpc_onnx_add_unet(&g, dpc_unet_settings(unet));
+  add_weights(&g, unet, params, form);
+  dpc_onnx_add_unet(&g, dpc_unet_settings(unet), form);
   add_ends(&g, dpc_unet_settings(unet));
   size_t size = 0;
   const uint8_t* bytes = pack(&g, metadata, metadata_count, &size);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// Eight levels with every kind of block come to about 1,500 nodes and 600 initialisers.
-enum { NODES_MAX = 4096, INITIALIZERS_MAX = 4096, INPUTS_MAX = 4, ATTRIBUTES_MAX = 4 };
+// Eight levels and 31 taps come to about 4,000 nodes and 600 initialisers.
+enum { NODES_MAX = 16384, INITIALIZERS_MAX = 4096, ATTRIBUTES_MAX = 4 };
 
 static void* take(dpc_onnx_graph* g, size_t size) {
   void* memory = dpc_arena_take(g->arena, size);
@@ -52,15 +52,19 @@ const char* dpc_onnx_node(dpc_onnx_graph* g, const char* operator, const char* c
   onnx__node_proto__init(node);
   node->op_type = dpc_onnx_text(g, "%s", operator);
   node->name = dpc_onnx_text(g, "%s/%s.%zu", g->scope, operator, graph->n_node);
-  node->input = TAKE(g, char*, INPUTS_MAX);
   node->output = TAKE(g, char*, 2);
   node->attribute = TAKE(g, Onnx__AttributeProto*, ATTRIBUTES_MAX);
-  for (; inputs[node->n_input] != NULL; ++node->n_input) {
-    DPC_ASSERT(node->n_input < INPUTS_MAX);
-    node->input[node->n_input] = dpc_onnx_text(g, "%s", inputs[node->n_input]);
-  }
+  while (inputs[node->n_input] != NULL) ++node->n_input;
+  node->input = TAKE(g, char*, node->n_input);
+  for (size_t i = 0; i < node->n_input; ++i) node->input[i] = dpc_onnx_text(g, "%s", inputs[i]);
   graph->node[graph->n_node++] = node;
   return dpc_onnx_output(g);
+}
+
+void dpc_onnx_rename_output(dpc_onnx_graph* g, const char* name) {
+  Onnx__NodeProto* node = last_node(g);
+  DPC_ASSERT(node->n_output == 1);
+  node->output[0] = dpc_onnx_text(g, "%s", name);
 }
 
 static Onnx__AttributeProto* add_attribute(dpc_onnx_graph* g, const char* name,
@@ -126,18 +130,24 @@ const char* dpc_onnx_floats(dpc_onnx_graph* g, const char* name, int rank, const
 }
 
 // The initialiser of this name that is there already, or NULL.
-static const char* find_initializer(const dpc_onnx_graph* g, const char* name) {
+static const Onnx__TensorProto* find_initializer(const dpc_onnx_graph* g, const char* name) {
   for (size_t i = 0; i < g->proto.n_initializer; ++i) {
-    if (strcmp(g->proto.initializer[i]->name, name) == 0) return g->proto.initializer[i]->name;
+    if (strcmp(g->proto.initializer[i]->name, name) == 0) return g->proto.initializer[i];
   }
   return NULL;
+}
+
+int64_t dpc_onnx_dim(const dpc_onnx_graph* g, const char* name, int axis) {
+  const Onnx__TensorProto* tensor = find_initializer(g, name);
+  DPC_ASSERT(tensor != NULL && axis >= 0 && (size_t)axis < tensor->n_dims);
+  return tensor->dims[axis];
 }
 
 const char* dpc_onnx_scalar(dpc_onnx_graph* g, float value) {
   char name[32];
   (void)snprintf(name, sizeof name, "const/%g", (double)value);
-  const char* found = find_initializer(g, name);
-  if (found != NULL) return found;
+  const Onnx__TensorProto* found = find_initializer(g, name);
+  if (found != NULL) return found->name;
   float* copy = TAKE(g, float, 1);
   *copy = value;
   return dpc_onnx_floats(g, name, 0, NULL, copy);
@@ -152,8 +162,8 @@ const char* dpc_onnx_ints(dpc_onnx_graph* g, int count, const int64_t* values) {
     DPC_ASSERT(used < sizeof name);
   }
   (void)snprintf(name + used, sizeof name - used, ",");  // a list, against the scalar of that value
-  const char* found = find_initializer(g, name);
-  if (found != NULL) return found;
+  const Onnx__TensorProto* found = find_initializer(g, name);
+  if (found != NULL) return found->name;
   int64_t* copy = TAKE(g, int64_t, count);
   const size_t size = sizeof(int64_t) * (size_t)count;
   memcpy(copy, values, size);

@@ -11,7 +11,6 @@
 #include <onnx.pb-c.h>
 
 #include "policy/arena.h"
-#include "policy/unet.h"
 
 typedef struct dpc_onnx_graph {
   dpc_arena* arena;  // large enough for everything: its owner has counted
@@ -38,6 +37,10 @@ const char* dpc_onnx_node(dpc_onnx_graph* g, const char* operator, const char* c
 /// Allocates: from the arena. Blocks: no. Thread: the arena's owner.
 const char* dpc_onnx_output(dpc_onnx_graph* g);
 
+/// Give the output of the node added last another name.
+/// Allocates: from the arena. Blocks: no. Thread: the arena's owner.
+void dpc_onnx_rename_output(dpc_onnx_graph* g, const char* name);
+
 /// Set an attribute of the node added last: a whole number.
 /// Allocates: from the arena. Blocks: no. Thread: the arena's owner.
 void dpc_onnx_set_int(dpc_onnx_graph* g, const char* name, int64_t value);
@@ -56,6 +59,10 @@ void dpc_onnx_set_real(dpc_onnx_graph* g, const char* name, float value);
 const char* dpc_onnx_floats(dpc_onnx_graph* g, const char* name, int rank, const int64_t* shape,
                             const float* values);
 
+/// Dimension `axis` of an initialiser that is there.
+/// Allocates: no. Blocks: no. Thread: the arena's owner.
+int64_t dpc_onnx_dim(const dpc_onnx_graph* g, const char* name, int axis);
+
 /// A constant that is one float. Asked for again, it is the same one.
 /// Allocates: from the arena. Blocks: no. Thread: the arena's owner.
 const char* dpc_onnx_scalar(dpc_onnx_graph* g, float value);
@@ -68,8 +75,3 @@ const char* dpc_onnx_ints(dpc_onnx_graph* g, int count, const int64_t* values);
 /// Allocates: from the arena. Blocks: no. Thread: the arena's owner.
 Onnx__ValueInfoProto* dpc_onnx_value(dpc_onnx_graph* g, const char* name, int rank,
                                      const int64_t* shape);
-
-/// Add the nodes of the network (export_onnx_unet.c): from "sample", "timestep" and "cond" to
-/// "prediction". Weights are referred to by their names.
-/// Allocates: from the arena. Blocks: no. Thread: the arena's owner.
-void dpc_onnx_add_unet(dpc_onnx_graph* g, const dpc_unet_def* def);

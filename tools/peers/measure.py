@@ -104,18 +104,20 @@ def start_step_peers(args, folder, size, threads):
     inputs = make_inputs(folder)
     network = ["--policy", POLICY] if size == "small" else ["--random", size]
     source = [POLICY] if size == "small" else network
-    model = folder / f"{size}.onnx"
-    run_tool(args.build / "dpc-export", *source, "--quiet", "--onnx", model)
+    models = {form: folder / f"{size}.{form}.onnx" for form in ("conv", "matmul")}
+    for form, model in models.items():
+        run_tool(args.build / "dpc-export", *source, "--form", form, "--quiet", "--onnx", model)
     ours = [args.build / "peers/dpc-peer", *network, "--threads", threads, inputs]
     peers = [Peer("dpc", [*ours, "--precision", precision], threads)
              for precision in run_tool(ours[0], "--list").split()]
     if size == "small" and threads == 1:
         peers.append(Peer("dpc", [*ours, "--precision", "fp32"], threads, {"DPC_ISA": "avx2"}))
-    peers.append(Peer("ONNX Runtime", ["node", HERE / "onnx_peer.mjs", NODE_MODULES, model, threads,
-                                       inputs], threads))
+    for form, model in models.items():
+        peers.append(Peer("ONNX Runtime", ["node", HERE / "onnx_peer.mjs", NODE_MODULES, form, model,
+                                           threads, inputs], threads))
     for mode in ("eager", "jit"):
-        peers.append(Peer("PyTorch", [sys.executable, HERE / "torch_peer.py", mode, model, threads,
-                                      inputs], threads, {"PYTHONPATH": str(folder)}))
+        peers.append(Peer("PyTorch", [sys.executable, HERE / "torch_peer.py", mode, models["conv"],
+                                      threads, inputs], threads, {"PYTHONPATH": str(folder)}))
     return peers
 
 
@@ -126,7 +128,7 @@ def compare_outputs(peers):
 
 
 def median_ratios(peers, name, ours):
-    """How many times as long the fastest variant of a peer takes as one of ours does."""
+    """How many times as long a peer takes, in its fastest variant, as one of ours does."""
     ratios = [statistics.median(theirs / mine for theirs, mine in zip(peer.medians, ours.medians))
               for peer in peers if peer.name == name]
     return min(ratios)

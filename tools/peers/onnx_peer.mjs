@@ -1,12 +1,12 @@
 // ONNX Runtime's side of tools/peers/run; see dpc_peer.c for what is said and answered.
 //
-//     node onnx_peer.mjs NODE_MODULES MODEL THREADS INPUTS
+//     node onnx_peer.mjs NODE_MODULES FORM MODEL THREADS INPUTS
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
-const [modules, model, threads, file] = process.argv.slice(2);
+const [modules, form, model, threads, file] = process.argv.slice(2);
 const require = createRequire(join(resolve(modules), "package.json"));
 const { Tensor, env } = require("onnxruntime-node");
 // The session beneath the public one: without a promise and a turn of the event loop in each step.
@@ -33,7 +33,7 @@ const step = () => session.run(feeds, { prediction: null }, {}).prediction;
 
 const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 const output = Array.from(step().data);
-say({ variant: "fp32", version: env.versions?.node ?? "", threads: Number(threads), output });
+say({ variant: `fp32 ${form}`, version: env.versions?.node ?? "", threads: Number(threads), output });
 for await (const line of createInterface({ input: process.stdin })) {
   const us = new Float64Array(Number(line));
   for (let i = 0; i < us.length; ++i) {
