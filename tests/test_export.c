@@ -154,7 +154,7 @@ static void check_metadata(const Onnx__ModelProto* model) {
 
 static void check_ends(const Onnx__GraphProto* graph) {
   const int64_t chunk[] = {0, SMALL_HORIZON, SMALL_ACTION};
-  const int64_t cond[] = {0, SMALL_N_OBS * SMALL_OBS};
+  const int64_t cond[] = {0, (int64_t)SMALL_N_OBS * SMALL_OBS};
   assert_int_equal(graph->n_input, 3);
   check_value(graph->input[0], "sample", 3, chunk);
   check_value(graph->input[1], "timestep", 1, NULL);

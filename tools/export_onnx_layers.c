@@ -169,8 +169,9 @@ const char* dpc_onnx_add_group_norm(const dpc_onnx_layers* l, const char* module
 const char* dpc_onnx_add_modulation(const dpc_onnx_layers* l, const char* both, const char* x,
                                     int channels) {
   dpc_onnx_graph* g = l->g;
-  const char* shaped = by_products(l) ? reshape(l, both, 3, (int64_t[]){0, 1, 2 * channels})
-                                      : reshape(l, both, 4, (int64_t[]){0, 2 * channels, 1, 1});
+  const int64_t two = 2 * (int64_t)channels;
+  const char* shaped = by_products(l) ? reshape(l, both, 3, (int64_t[]){0, 1, two})
+                                      : reshape(l, both, 4, (int64_t[]){0, two, 1, 1});
   const char* sizes = dpc_onnx_ints(g, 2, (int64_t[]){channels, channels});
   const char* scale = DPC_ONNX_NODE(g, "Split", shaped, sizes);
   const char* shift = dpc_onnx_output(g);

@@ -37,8 +37,7 @@ typedef struct peer {
   float* params;
   dpc_engine* engine;
   dpc_engine_work* work;
-  float *sample, *cond, *out;
-  float timestep;
+  float *sample, *timestep, *cond, *out;
 } peer;
 
 static error_t parse(int key, char* text, struct argp_state* state) {
@@ -96,11 +95,9 @@ static dpc_status read_floats(peer* p, const dpc_json* inputs, const char* key, 
 static dpc_status take_inputs(peer* p, const dpc_json* inputs, dpc_error* error) {
   const dpc_unet_def* def = dpc_unet_settings(p->unet);
   const int chunk = def->horizon * def->input_dim;
-  float* timestep = NULL;
   DPC_TRY(read_floats(p, inputs, "sample", chunk, &p->sample, error));
   DPC_TRY(read_floats(p, inputs, "cond", def->global_cond_dim, &p->cond, error));
-  DPC_TRY(read_floats(p, inputs, "timestep", 1, &timestep, error));
-  p->timestep = *timestep;
+  DPC_TRY(read_floats(p, inputs, "timestep", 1, &p->timestep, error));
   p->out = DPC_TAKE(&p->arena, float, chunk);
   return p->out == NULL ? dpc_arena_full(&p->arena, "the output", error) : DPC_OK;
 }
@@ -123,7 +120,7 @@ static dpc_status start(peer* p, dpc_error* error) {
   dpc_json_free(inputs);
   DPC_TRY(status);
   DPC_TRY(dpc_engine_create(&p->def, p->unet, p->params, &p->arena, &p->engine, error));
-  DPC_TRY(dpc_engine_work_create(p->engine, &p->timestep, 1, &p->arena, &p->work, error));
+  DPC_TRY(dpc_engine_work_create(p->engine, p->timestep, 1, &p->arena, &p->work, error));
   dpc_engine_observe(p->engine, p->work, p->cond);
   (void)dpc_denormals_flush();  // as planners do
   return DPC_OK;

@@ -59,7 +59,7 @@ class Peer:
         """Warm up, and set the number of steps that take so long."""
         self.burst(3)
         median = statistics.median(self.burst(max(3, int(seconds * 1e6 / max(self.burst(3))))))
-        self.steps = max(5, int(seconds * 1e6 / median))
+        self.steps = max(3, int(seconds * 1e6 / median))
 
     def run_round(self):
         self.rounds.append(self.burst(self.steps)[int(self.steps * WARM_UP):])
