@@ -1,0 +1,254 @@
+#!/usr/bin/python3
+"""Speed of dpc beside that of ONNX Runtime and PyTorch; tools/peers/run installs and builds first.
+
+    measure.py step [--json FILE] [--sizes small,medium,large] [--threads 1,2] [--rounds N] [--quick]
+
+Every peer is a process that stays alive, pinned to as many processors as it has threads, and that
+works only while it is told to. They take turns: a burst of steps each, round after round, so that
+what disturbs the machine disturbs all of them. A ratio is the median over rounds of the ratio of the
+medians within a round. Exits 77 where something that is compared with is not installed.
+"""
+import argparse
+import importlib.util
+import json
+import math
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+POLICY = ROOT / "policy/pretrained/pusht.safetensors"
+NODE_MODULES = ROOT / "build/node_modules"
+SCHEMA = "/usr/include/onnx"  # of libonnx-dev
+SETTLE = 0.02  # s between two bursts: spinning threads of the last one go to sleep
+WARM_UP = 0.1  # of a burst, not counted: caches are another peer's when it begins
+
+
+class Peer:
+    """A process that takes steps when it is told to."""
+
+    def __init__(self, name, command, threads, environment=None):
+        cpus = sorted(os.sched_getaffinity(0))[-threads:]
+        pinned = ["taskset", "-c", ",".join(map(str, cpus)), *map(str, command)]
+        self.name = name
+        self.process = subprocess.Popen(pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env={**os.environ, **(environment or {})})
+        self.hello = self.read()
+        self.rounds = []  # of times in us
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.name}: ended with code {self.process.wait()}")
+        return json.loads(line)
+
+    def burst(self, steps):
+        """Times of that many steps, in us."""
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        return self.read()["us"]
+
+    def choose_burst(self, seconds):
+        """Warm up, and set the number of steps that take so long."""
+        self.burst(3)
+        median = statistics.median(self.burst(max(3, int(seconds * 1e6 / max(self.burst(3))))))
+        self.steps = max(3, int(seconds * 1e6 / median))
+
+    def run_round(self):
+        self.rounds.append(self.burst(self.steps)[int(self.steps * WARM_UP):])
+        time.sleep(SETTLE)
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    @property
+    def medians(self):
+        return [statistics.median(times) for times in self.rounds]
+
+    def summary(self):
+        """What is reported about it."""
+        times = sorted(us for times in self.rounds for us in times)
+        return {"peer": self.name, "variant": self.hello["variant"],
+                "threads": self.hello["threads"], "version": self.hello["version"],
+                "p50_us": statistics.median(times), "p99_us": times[int(0.99 * (len(times) - 1))],
+                "min_us": times[0], "count": len(times)}
+
+
+def run_tool(*command):
+    return subprocess.run([str(word) for word in command], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+# --- step: one denoising step -------------------------------------------------------------------
+
+
+def make_inputs(folder):
+    """The same for all: numbers that are exact in float."""
+    def wave(count, phase):
+        return [round(64 * math.sin(1.7 * i + phase)) / 64 for i in range(count)]
+    path = folder / "inputs.json"
+    path.write_text(json.dumps({"sample": wave(32, 0), "timestep": [50], "cond": wave(40, 1)}))
+    return path
+
+
+def start_step_peers(args, folder, size, threads):
+    """Everybody who takes part, with the weights of one file."""
+    inputs = make_inputs(folder)
+    network = ["--policy", POLICY] if size == "small" else ["--random", size]
+    source = [POLICY] if size == "small" else network
+    models = {form: folder / f"{size}.{form}.onnx" for form in ("conv", "matmul")}
+    for form, model in models.items():
+        run_tool(args.build / "dpc-export", *source, "--form", form, "--quiet", "--onnx", model)
+    ours = [args.build / "peers/dpc-peer", *network, "--threads", threads, inputs]
+    peers = [Peer("dpc", [*ours, "--precision", precision], threads)
+             for precision in run_tool(ours[0], "--list").split()]
+    if size == "small" and threads == 1:
+        peers.append(Peer("dpc", [*ours, "--precision", "fp32"], threads, {"DPC_ISA": "avx2"}))
+    for form, model in models.items():
+        peers.append(Peer("ONNX Runtime", ["node", HERE / "onnx_peer.mjs", NODE_MODULES, form, model,
+                                           threads, inputs], threads))
+    for mode in ("eager", "jit"):
+        peers.append(Peer("PyTorch", [sys.executable, HERE / "torch_peer.py", mode, models["conv"],
+                                      threads, inputs], threads, {"PYTHONPATH": str(folder)}))
+    return peers
+
+
+def compare_outputs(peers):
+    """Largest difference of each peer's output from PyTorch's."""
+    reference = peers[-2].hello["output"]
+    return [max(abs(a - b) for a, b in zip(peer.hello["output"], reference)) for peer in peers]
+
+
+def median_ratios(peers, name, ours):
+    """How many times as long a peer takes, in its fastest variant, as one of ours does."""
+    ratios = [statistics.median(theirs / mine for theirs, mine in zip(peer.medians, ours.medians))
+              for peer in peers if peer.name == name]
+    return min(ratios)
+
+
+def measure_step(args, size, threads):
+    """The rows of one table: size and threads."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        run_tool("protoc", f"-I{SCHEMA}", f"--python_out={folder}", "onnx.proto")
+        peers = start_step_peers(args, folder, size, threads)
+        for peer in peers:
+            peer.choose_burst(args.burst)
+        for _ in range(args.rounds):
+            for peer in peers:
+                peer.run_round()
+        for peer in peers:
+            peer.stop()
+    rows = [{"size": size, "threads_asked": threads, **peer.summary(), "difference": difference}
+            for peer, difference in zip(peers, compare_outputs(peers))]
+    for peer, row in zip(peers, rows):
+        if peer.name == "dpc":
+            row["onnxruntime_ratio"] = median_ratios(peers, "ONNX Runtime", peer)
+            row["torch_ratio"] = median_ratios(peers, "PyTorch", peer)
+    return rows
+
+
+def print_step_title():
+    print("One denoising step, batch 1. Of dpc: what runs in each step; the part of the condition "
+          "that\nis the same for all steps of a chunk, or for all chunks, is computed before. The "
+          "others\ncompute all of it, as the network is written.\n")
+    print(f"{'size':7} {'threads':>7}  {'':24} {'p50 us':>9} {'p99 us':>9} {'ONNX/dpc':>9} "
+          f"{'Torch/dpc':>9} {'difference':>11}")
+
+
+def print_step_row(row):
+    ratios = "".join(f" {row[key]:9.2f}" if key in row else " " * 10
+                     for key in ("onnxruntime_ratio", "torch_ratio"))
+    who = f"{row['peer']} {row['variant']}"
+    if row["threads"] != row["threads_asked"]:
+        who += f" ({row['threads']})"
+    print(f"{row['size']:7} {row['threads_asked']:7}  {who:24} {row['p50_us']:9.1f} "
+          f"{row['p99_us']:9.1f}{ratios} {row['difference']:11.1e}", flush=True)
+
+
+def step(args):
+    """All tables of the benchmark "step"."""
+    print_step_title()
+    rows = []
+    for size in args.sizes.split(","):
+        for threads in map(int, args.threads.split(",")):
+            if threads > len(os.sched_getaffinity(0)):
+                print(f"{size}: {threads} threads want as many processors; left out")
+                continue
+            made = measure_step(args, size, threads)
+            for row in made:
+                print_step_row(row)
+            rows += made
+            print()
+    return rows
+
+
+BENCHMARKS = {"step": step}
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def missing():
+    """What is not installed, or None."""
+    if not (NODE_MODULES / "onnxruntime-node").exists() or shutil.which("node") is None:
+        return "onnxruntime-node"
+    for module in ("torch", "google.protobuf"):
+        try:
+            if importlib.util.find_spec(module) is None:
+                return module
+        except ModuleNotFoundError:
+            return module
+    return None
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="tools/peers/run")
+    parser.add_argument("benchmark", choices=BENCHMARKS)
+    parser.add_argument("--json", metavar="FILE", help="write all figures")
+    parser.add_argument("--sizes", default="small,medium,large")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--burst", type=float, default=0.15, help="seconds of a peer's turn")
+    parser.add_argument("--quick", action="store_true", help="only to see that it works")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    args = parser.parse_args()
+    if args.quick:
+        args.sizes, args.threads, args.rounds, args.burst = "small", "1", 2, 0.01
+    return args
+
+
+def cpu_name():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def main():
+    args = parse_arguments()
+    absent = missing()
+    if absent is not None:
+        print(f"skipped: {absent} is not installed (tools/setup --peers)")
+        return 77
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"other programs are running (load {load:.1f}): figures will be rough", file=sys.stderr)
+    rows = BENCHMARKS[args.benchmark](args)
+    if args.json:
+        report = {"benchmark": args.benchmark, "cpu": cpu_name(), "load_before": load,
+                  "rounds": args.rounds, "burst_s": args.burst, "rows": rows}
+        pathlib.Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
