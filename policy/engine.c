@@ -4,11 +4,12 @@
 
 #include "policy/engine_plan.h"
 
-const char* const dpc_precision_names[] = {"auto", "fp32", "bf16", NULL};
+const char* const dpc_precision_names[] = {"auto", "fp32", "bf16", "bf12", NULL};
 
 static const dpc_field fields[] = {
-    DPC_CHOICE(dpc_engine_def, precision, "auto", dpc_precision_names,
-               "arithmetic of the network; auto: bf16 where the processor has its dot products"),
+    DPC_CHOICE(
+        dpc_engine_def, precision, "auto", dpc_precision_names,
+        "arithmetic of the network; auto: bf12 on a processor with dot products of bfloat16"),
     DPC_INT(dpc_engine_def, threads, "1", 1, DPC_TEAM_MAX, "threads",
             "that share one inference; each keeps a CPU busy for its time"),
 };
@@ -30,6 +31,11 @@ static ptrdiff_t prefetch_distance(size_t weight_bytes) {
   return weight_bytes <= (size_t)20 << 20 ? 4096 : 16384;
 }
 
+static dpc_precision choose_precision(dpc_precision wanted, const dpc_kernels* kernels) {
+  if (wanted != DPC_PRECISION_AUTO) return wanted;
+  return kernels->bf16_dot ? DPC_PRECISION_BF12 : DPC_PRECISION_FP32;
+}
+
 // --- create --------------------------------------------------------------------------------------
 
 dpc_status dpc_engine_create(const dpc_engine_def* def, const dpc_unet* unet, const float* params,
@@ -44,8 +50,7 @@ dpc_status dpc_engine_create(const dpc_engine_def* def, const dpc_unet* unet, co
   engine->params = params;
   engine->kernels = kernels;
   engine->threads = def->threads;
-  engine->bf16 = def->precision == DPC_PRECISION_BF16 ||
-                 (def->precision == DPC_PRECISION_AUTO && kernels->bf16_dot);
+  engine->precision = choose_precision((dpc_precision)def->precision, kernels);
   dpc_engine_plan(engine);
   dpc_status status = dpc_engine_pack(engine, arena, error);
   if (status == DPC_OK) status = dpc_engine_film_pack(engine, arena, error);
@@ -72,7 +77,7 @@ static int meetings(const dpc_engine_conv* op) {
 
 dpc_engine_info dpc_engine_describe(const dpc_engine* e) {
   dpc_engine_info info = {.isa = e->kernels->name,
-                          .precision = e->bf16 ? "bf16" : "fp32",
+                          .precision = dpc_precision_names[e->precision],
                           .threads = e->threads,
                           .weight_bytes = e->weight_bytes};
   for (int i = 0; i < e->op_count; ++i) {
@@ -88,7 +93,7 @@ static dpc_status take_values(const dpc_engine* e, int samples_max, dpc_arena* a
   const size_t samples = (size_t)samples_max, given = (size_t)e->unet->def.global_cond_dim;
   work->samples_max = samples_max;
   work->values = DPC_TAKE(arena, float, samples * e->values);
-  work->values_bf16 = DPC_TAKE(arena, uint16_t, e->bf16 ? samples * e->values : 1);
+  work->values_bf16 = DPC_TAKE(arena, uint16_t, dpc_engine_rounds(e) ? samples * e->values : 1);
   work->film_obs = DPC_TAKE(arena, float, samples*(size_t)e->film_size);
   work->cond_mish = DPC_TAKE(arena, float, samples* given + 1);
   if (work->values == NULL || work->values_bf16 == NULL || work->film_obs == NULL ||

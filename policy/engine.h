@@ -17,9 +17,11 @@
 #include "policy/unet.h"
 
 typedef enum dpc_precision {
-  DPC_PRECISION_AUTO,  // bf16 where the processor has dot products of it, else fp32
+  DPC_PRECISION_AUTO,  // bf12 where the processor has dot products of bfloat16, else fp32
   DPC_PRECISION_FP32,
   DPC_PRECISION_BF16,  // weights and what they multiply rounded to bfloat16, sums in fp32
+  DPC_PRECISION_BF12,  // the same, but weights kept in 12 bits where memory decides how long a layer
+                       // takes: magnitudes below 2^-15 become 2^-15
 } dpc_precision;
 
 /// Names of the precisions, in order; ends with NULL. For DPC_CHOICE.
@@ -47,7 +49,7 @@ typedef struct dpc_engine_work dpc_engine_work;
 /// What an engine is made of.
 typedef struct dpc_engine_info {
   const char* isa;        // of the kernels
-  const char* precision;  // "fp32" or "bf16"
+  const char* precision;  // "fp32", "bf16" or "bf12"
   int threads;
   size_t weight_bytes;  // read per step
   double macs;          // multiply-adds per step, without those that meet padding

@@ -27,45 +27,83 @@ static float weight_at(const dpc_engine_conv* op, const float* params, int n, in
   return weight[((size_t)n * (size_t)shape->kernel + (size_t)k) * in + (size_t)channel];
 }
 
-// Values in one group's order; `pair` is the channels that lie beside each other.
-static void pack_group(const dpc_engine_conv* op, const float* params, int block, int width,
-                       int pair, float* f32, uint16_t* bf16) {
-  const int outputs = width * DPC_LANES;
-  for (int c = 0; c < op->channels; ++c) {
-    for (int k = 0; k < op->taps; ++k) {
-      const size_t row = (size_t)(c / pair * op->taps + k) * (size_t)(outputs * pair);
-      for (int j = 0; j < outputs; ++j) {
-        const float value = weight_at(op, params, block * DPC_LANES + j, k, c);
-        const size_t at = row + (size_t)(j * pair + c % pair);
-        if (bf16 != NULL)
-          bf16[at] = dpc_bf16(value);
-        else
-          f32[at] = value;
+// One group's weights in their order, each as 32 bits or as bfloat16; `pair` is the channels that lie
+// beside each other.
+typedef struct packer {
+  const dpc_engine_conv* op;
+  const float* params;
+  int block, width;
+  int pair;
+} packer;
+
+static float packed_at(const packer* p, int c, int k, int j) {
+  return weight_at(p->op, p->params, p->block * DPC_LANES + j / p->pair, k, c + j % p->pair);
+}
+
+static void pack_fp32(const packer* p, float* to) {
+  for (int c = 0; c < p->op->channels; ++c) {
+    for (int k = 0; k < p->op->taps; ++k) {
+      for (int j = 0; j < p->width * DPC_LANES; ++j) *to++ = packed_at(p, c, k, j);
+    }
+  }
+}
+
+static void pack_bf16(const packer* p, uint16_t* to) {
+  for (int c = 0; c < p->op->channels; c += 2) {
+    for (int k = 0; k < p->op->taps; ++k) {
+      for (int j = 0; j < 2 * p->width * DPC_LANES; ++j) *to++ = dpc_bf16(packed_at(p, c, k, j));
+    }
+  }
+}
+
+// Three blocks by themselves; of the fourth each has a nibble.
+static void pack_bf12(const packer* p, uint16_t* to) {
+  enum { VECTOR = 2 * DPC_LANES };
+  for (int c = 0; c < p->op->channels; c += 2) {
+    for (int k = 0; k < p->op->taps; ++k) {
+      for (int j = 0; j < 3 * VECTOR; ++j) {
+        const int fourth = dpc_bf12(packed_at(p, c, k, 3 * VECTOR + j % VECTOR));
+        const int nibble = fourth >> (12 - 4 * (j / VECTOR)) & 0xf;
+        *to++ = (uint16_t)(dpc_bf12(packed_at(p, c, k, j)) | nibble);
       }
     }
   }
 }
 
+// Elements of 32 or 16 bits that `blocks` of an operation take.
+static size_t packed_count(const dpc_engine_conv* op, int blocks) {
+  const size_t count = (size_t)op->taps * (size_t)op->channels * (size_t)blocks * DPC_LANES;
+  return op->storage == DPC_STORAGE_BF12 ? count / 4 * 3 : count;
+}
+
+static int widest_group(const dpc_engine* e, const dpc_engine_conv* op) {
+  if (op->storage == DPC_STORAGE_FP32) return e->kernels->group(op->positions);
+  if (op->storage == DPC_STORAGE_BF16) return e->kernels->group_bf16(op->positions);
+  return DPC_BF12_BLOCKS;
+}
+
 // Weights of a thread's share, group after group.
 static bool pack_part(dpc_engine* e, const dpc_engine_conv* op, dpc_engine_part* part,
                       dpc_arena* arena) {
-  const size_t block_size = (size_t)op->taps * (size_t)op->channels * DPC_LANES;
-  const size_t count = block_size * (size_t)part->blocks;
-  float* f32 = op->bf16 ? NULL : DPC_TAKE(arena, float, count);
-  uint16_t* bf16 = op->bf16 ? DPC_TAKE(arena, uint16_t, count) : NULL;
-  if (f32 == NULL && bf16 == NULL) return false;
-  const int most =
-      op->bf16 ? e->kernels->group_bf16(op->positions) : e->kernels->group(op->positions);
+  const bool wide = op->storage == DPC_STORAGE_FP32;
+  const size_t bytes = packed_count(op, part->blocks) * (wide ? sizeof(float) : sizeof(uint16_t));
+  void* taken = dpc_arena_take(arena, bytes);
+  if (taken == NULL) return false;
+  part->weights = wide ? taken : NULL;
+  part->weights_bf16 = wide ? NULL : taken;
+  e->weight_bytes += bytes;
   for (int b = 0; b < part->blocks;) {
-    const int width = dpc_group_width(most, part->blocks - b);
-    const size_t at = block_size * (size_t)b;
-    pack_group(op, e->params, part->first + b, width, op->bf16 ? 2 : 1,
-               f32 != NULL ? f32 + at : NULL, bf16 != NULL ? bf16 + at : NULL);
-    b += width;
+    const packer p = {.op = op,
+                      .params = e->params,
+                      .block = part->first + b,
+                      .width = dpc_group_width(widest_group(e, op), part->blocks - b),
+                      .pair = wide ? 1 : 2};
+    const size_t at = packed_count(op, b);
+    if (op->storage == DPC_STORAGE_FP32) pack_fp32(&p, (float*)taken + at);
+    if (op->storage == DPC_STORAGE_BF16) pack_bf16(&p, (uint16_t*)taken + at);
+    if (op->storage == DPC_STORAGE_BF12) pack_bf12(&p, (uint16_t*)taken + at);
+    b += p.width;
   }
-  part->weights = f32;
-  part->weights_bf16 = bf16;
-  e->weight_bytes += count * (op->bf16 ? sizeof *bf16 : sizeof *f32);
   return true;
 }
 

@@ -1,5 +1,7 @@
 #include "policy/engine_plan.h"
 
+#include <math.h>
+
 // --- buffers -------------------------------------------------------------------------------------
 
 static int add_buffer(dpc_engine* e, int rows, int channels) {
@@ -40,6 +42,26 @@ static int whole_groups(const dpc_norm_mish* norm) {
   return blocks;
 }
 
+// Twelve bits pay where the weights' way through memory takes longer than their products: in the
+// layers of few positions, and in all of a network that no cache holds.
+static bool is_narrow(const dpc_engine* e, const dpc_unet_conv* conv) {
+  const size_t beyond_caches = (size_t)16 << 20;  // parameters
+  const bool waits =
+      dpc_conv1d_time(&conv->conv, conv->time) < 8 || dpc_unet_param_count(e->unet) > beyond_caches;
+  if (!waits || conv->conv.out % (DPC_BF12_BLOCKS * DPC_LANES) != 0) return false;
+  const size_t count = (size_t)conv->conv.out * (size_t)conv->conv.in * (size_t)conv->conv.kernel;
+  for (size_t i = 0; i < count; ++i) {
+    if (!(fabsf(e->params[conv->weight + i]) < 1.99F)) return false;  // 12 bits end at 2
+  }
+  return true;
+}
+
+static dpc_storage choose_storage(const dpc_engine* e, const dpc_unet_conv* conv) {
+  if (!dpc_engine_rounds(e)) return DPC_STORAGE_FP32;
+  const bool narrow = e->precision == DPC_PRECISION_BF12 && is_narrow(e, conv);
+  return narrow ? DPC_STORAGE_BF12 : DPC_STORAGE_BF16;
+}
+
 static dpc_engine_conv* add_conv(dpc_engine* e, const dpc_unet_conv* conv, dpc_engine_view in,
                                  int split, dpc_engine_view out) {
   const dpc_conv1d* shape = &conv->conv;
@@ -54,11 +76,18 @@ static dpc_engine_conv* add_conv(dpc_engine* e, const dpc_unet_conv* conv, dpc_e
                           .taps = shape->kernel,
                           .positions = dpc_conv1d_time(shape, conv->time),
                           .out_step = 1,
-                          .bf16 = e->bf16};
+                          .storage = choose_storage(e, conv)};
   if (split > 0) op->channels = dpc_lanes_up(split) + shape->in - split;
   // pairs of channels; the odd one meets a zero
-  if (op->bf16) op->channels += op->channels & 1;
+  if (op->storage != DPC_STORAGE_FP32) op->channels += op->channels & 1;
+  if (op->storage == DPC_STORAGE_BF12) e->ops[e->op_count - 1].unit = DPC_BF12_BLOCKS;
   return op;
+}
+
+// Where few weights are at stake, in fp32.
+static void read_in_full(dpc_engine_conv* op, int channels) {
+  op->storage = DPC_STORAGE_FP32;
+  op->channels = channels;
 }
 
 // Every second row of the output reads the same two taps: rows 2j taps 3 and 1 of inputs j - 1 and
@@ -81,7 +110,7 @@ static void add_transposed(dpc_engine* e, const dpc_unet_conv* conv, dpc_engine_
 
 // What convolutions wrote and others read has to be rounded on the way.
 static void add_round(dpc_engine* e, dpc_engine_view view, int channels) {
-  if (!e->bf16) return;
+  if (!dpc_engine_rounds(e)) return;
   add_op(e, DPC_ENGINE_ROUND, channels)->round = view;
 }
 
@@ -94,9 +123,15 @@ static void add_norm(dpc_engine* e, int first, const dpc_unet_conv_block* block,
                         .out = out,
                         .around = around,
                         .film = film,
-                        .wants_float = wants_float || !e->bf16,
-                        .wants_bf16 = e->bf16};
-  for (int i = first; i < e->op_count; ++i) e->ops[i].unit = whole_groups(&block->norm);
+                        .wants_float = wants_float || !dpc_engine_rounds(e),
+                        .wants_bf16 = dpc_engine_rounds(e)};
+  int least = 1;
+  for (int i = first; i < e->op_count; ++i) {
+    if (e->ops[i].unit > least) least = e->ops[i].unit;
+  }
+  int unit = least;
+  while (unit % whole_groups(&block->norm) != 0) unit += least;
+  for (int i = first; i < e->op_count; ++i) e->ops[i].unit = unit;
   meet(e);
 }
 
@@ -111,7 +146,7 @@ static void add_residual(dpc_engine* e, const dpc_unet_residual* r, dpc_engine_v
   const bool exact = in.buffer == e->input;
   int at = e->op_count;
   dpc_engine_conv* first = add_conv(e, &r->first.conv, in, split, pre);
-  if (exact) first->bf16 = false, first->channels = r->in;
+  if (exact) read_in_full(first, r->in);
   add_norm(e, at, &r->first, pre, e->film_size, nothing, act, false);
   e->film_size += 2 * dpc_lanes_up(r->out);
   at = e->op_count;
@@ -120,7 +155,7 @@ static void add_residual(dpc_engine* e, const dpc_unet_residual* r, dpc_engine_v
   if (r->projects) {
     around = add_view(e, r->time, r->out);
     dpc_engine_conv* projection = add_conv(e, &r->projection, in, split, around);
-    if (exact) projection->bf16 = false, projection->channels = r->in;
+    if (exact) read_in_full(projection, r->in);
   }
   add_norm(e, at, &r->second, pre, -1, around, out, true);
 }
@@ -188,6 +223,5 @@ void dpc_engine_plan(dpc_engine* e) {
   add_norm(e, at, &u->last_block, pre, -1, nothing, act, true);
   e->output = add_buffer(e, horizon, u->def.input_dim);
   dpc_engine_conv* last = add_conv(e, &u->last, act, 0, (dpc_engine_view){e->output, 0});
-  last->bf16 = false;
-  last->channels = start;
+  read_in_full(last, start);
 }

@@ -22,8 +22,8 @@ typedef struct dpc_engine_view {
 /// One thread's share of an operation: some of its output channels, in blocks.
 typedef struct dpc_engine_part {
   int first, blocks;
-  const float* weights;  // of a convolution
-  const uint16_t* weights_bf16;
+  const float* weights;          // of a convolution
+  const uint16_t* weights_bf16;  // or bf12
 } dpc_engine_part;
 
 /// A convolution, or one phase of a transposed one.
@@ -35,7 +35,7 @@ typedef struct dpc_engine_conv {
   int first, step, taps, tap_of[2];  // of a phase: the reference's taps
   int positions;
   int out_first, out_step;  // rows of the output
-  bool bf16;
+  dpc_storage storage;
   const float* bias;
 } dpc_engine_conv;
 
@@ -69,7 +69,7 @@ struct dpc_engine {
   const dpc_unet* unet;
   const float* params;
   const dpc_kernels* kernels;
-  bool bf16;
+  dpc_precision precision;  // not auto
   int threads;
   ptrdiff_t prefetch;  // bytes
   dpc_engine_op ops[DPC_ENGINE_OPS_MAX];
@@ -94,6 +94,11 @@ struct dpc_engine_work {
   float* cond_mish;       // [samples_max][global_cond_dim]
   int count;              // timesteps
 };
+
+/// Convolutions read what is rounded to bfloat16.
+static inline bool dpc_engine_rounds(const dpc_engine* engine) {
+  return engine->precision != DPC_PRECISION_FP32;
+}
 
 /// List the operations; no weights yet.
 /// Allocates: no. Blocks: no. Thread: start-up only.

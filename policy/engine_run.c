@@ -22,7 +22,7 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
   const size_t out = offset_of(e, op->out) + (size_t)part->first * DPC_LANES;
   const int row = e->buffers[op->out.buffer].row;
   const dpc_conv_call call = {.in = s->work->values + in,
-                              .in_bf16 = op->bf16 ? s->work->values_bf16 + in : NULL,
+                              .in_bf16 = s->work->values_bf16 + in,
                               .in_row = e->buffers[op->in.buffer].row,
                               .channels = op->channels,
                               .rows = op->conv->time,
@@ -40,10 +40,17 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
                               .in_sample = (ptrdiff_t)e->values,
                               .out_sample = (ptrdiff_t)e->values,
                               .prefetch = e->prefetch};
-  if (op->bf16)
-    e->kernels->conv_bf16(&call);
-  else
-    e->kernels->conv(&call);
+  switch (op->storage) {
+    case DPC_STORAGE_FP32:
+      e->kernels->conv(&call);
+      return;
+    case DPC_STORAGE_BF16:
+      e->kernels->conv_bf16(&call);
+      return;
+    case DPC_STORAGE_BF12:
+      e->kernels->conv_bf12(&call);
+      return;
+  }
 }
 
 // The channels of one part, of one sample.

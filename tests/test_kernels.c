@@ -5,7 +5,7 @@
 #include "policy/rng.h"
 #include "tests/test.h"
 
-enum { ROWS = 48, BLOCKS = 7, MAX_CHANNELS = 40, MAX_TAPS = 7, PAD = 24, SAMPLES = 3 };
+enum { ROWS = 48, BLOCKS = 8, MAX_CHANNELS = 40, MAX_TAPS = 7, PAD = 24, SAMPLES = 3 };
 enum {
   WEIGHTS = BLOCKS * DPC_LANES * MAX_TAPS * MAX_CHANNELS,
   IN_SAMPLE = (ROWS + PAD) * MAX_CHANNELS,
@@ -44,15 +44,39 @@ static void pack(const dpc_conv_call* call, int most, int pair) {
   }
 }
 
-static void run(const dpc_kernels* kernels, dpc_conv_call call, bool bf16, float* out) {
+// Groups of four blocks of pairs, packed by then: the fourth's fields into the others' lower bits.
+static void narrow(size_t count) {
+  enum { VECTOR = 2 * DPC_LANES };
+  for (size_t v = 0; v < count / VECTOR; v += 4) {
+    for (int j = 0; j < VECTOR; ++j) {
+      const int fourth = dpc_bf12(packed[(v + 3) * VECTOR + (size_t)j]);
+      for (size_t i = 0; i < 3; ++i) {
+        const int field = dpc_bf12(packed[(v + i) * VECTOR + (size_t)j]);
+        const int nibble = fourth >> (12 - 4 * i) & 0xf;
+        packed_bf16[(v / 4 * 3 + i) * VECTOR + (size_t)j] = (uint16_t)(field | nibble);
+      }
+    }
+  }
+}
+
+static void run(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage storage, float* out) {
   for (int i = 0; i < OUT_SIZE; ++i) out[i] = GUARD;
   call.out = out + DPC_LANES - 1;  // not aligned
-  pack(&call, bf16 ? kernels->group_bf16(call.positions) : kernels->group(call.positions),
-       bf16 ? 2 : 1);
-  if (bf16)
-    kernels->conv_bf16(&call);
-  else
-    kernels->conv(&call);
+  switch (storage) {
+    case DPC_STORAGE_FP32:
+      pack(&call, kernels->group(call.positions), 1);
+      kernels->conv(&call);
+      return;
+    case DPC_STORAGE_BF16:
+      pack(&call, kernels->group_bf16(call.positions), 2);
+      kernels->conv_bf16(&call);
+      return;
+    case DPC_STORAGE_BF12:
+      pack(&call, DPC_BF12_BLOCKS, 2);
+      narrow((size_t)(call.blocks * DPC_LANES * call.channels * call.taps));
+      kernels->conv_bf12(&call);
+      return;
+  }
 }
 
 // Only what the call's samples and positions are is written.
@@ -61,7 +85,7 @@ static bool is_written(const dpc_conv_call* call, int i) {
   return at >= 0 && at / OUT_SAMPLE < call->samples && at % OUT_SAMPLE < used;
 }
 
-static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, bool bf16) {
+static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage storage) {
   // rows outside are zeros
   const ptrdiff_t start = -(ptrdiff_t)call.first * call.in_row;
   memset(in, 0, sizeof in);
@@ -79,27 +103,29 @@ static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, bool bf16
   call.in_sample = IN_SAMPLE;
   call.out_sample = OUT_SAMPLE;
   call.prefetch = 4096;
-  run(dpc_kernels_of(DPC_ISA_GENERIC), call, bf16, expected);
-  run(kernels, call, bf16, got);
+  run(dpc_kernels_of(DPC_ISA_GENERIC), call, storage, expected);
+  run(kernels, call, storage, got);
   for (int i = 0; i < OUT_SIZE; ++i) {
     if (!is_written(&call, i)) assert_true(got[i] == GUARD && expected[i] == GUARD);
     assert_near(got[i], expected[i], 1e-4);
   }
   // the bits of a sample by itself
   call.samples = 1;
-  run(kernels, call, bf16, expected);
+  run(kernels, call, storage, expected);
   const size_t used = sizeof(float) * (size_t)(call.positions * call.out_row);
   assert_memory_equal(got + DPC_LANES - 1, expected + DPC_LANES - 1, used);
 }
 
-static void sweep_conv(const dpc_kernels* kernels, bool bf16) {
+static void sweep_conv(const dpc_kernels* kernels, dpc_storage storage) {
   static const int positions[] = {1, 2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 17, 20};
   static const int channels[] = {2, 6, 16, 34}, taps[] = {1, 2, 3, 4, 5, 7};
   for (int p = 0; p < DPC_COUNT(positions); ++p) {
     for (int k = 0; k < DPC_COUNT(taps); ++k) {
       for (int step = 1; step <= 2; ++step) {
         for (int blocks = 1; blocks <= BLOCKS; ++blocks) {
-          const int count = channels[(p + k + blocks) % DPC_COUNT(channels)] + (bf16 ? 0 : p % 2);
+          if (storage == DPC_STORAGE_BF12 && blocks % DPC_BF12_BLOCKS != 0) continue;
+          const int odd = storage == DPC_STORAGE_FP32 ? p % 2 : 0;
+          const int count = channels[(p + k + blocks) % DPC_COUNT(channels)] + odd;
           const dpc_conv_call call = {.in_row = count + k,
                                       .channels = count,
                                       .rows = positions[p] * step,
@@ -109,7 +135,7 @@ static void sweep_conv(const dpc_kernels* kernels, bool bf16) {
                                       .positions = positions[p],
                                       .blocks = blocks,
                                       .samples = 1 + (p + k + blocks) % SAMPLES};
-          check_conv(kernels, call, bf16);
+          check_conv(kernels, call, storage);
         }
       }
     }
@@ -119,12 +145,14 @@ static void sweep_conv(const dpc_kernels* kernels, bool bf16) {
 static void test_convolutions(void** state) {
   (void)state;
   draw(0, DPC_COUNT(weights), weights);
+  for (int i = 0; i < DPC_COUNT(weights); ++i) weights[i] = 1.99F * tanhf(weights[i]);
   draw(1, DPC_COUNT(bias), bias);
   for (int isa = DPC_ISA_GENERIC + 1; isa < DPC_ISA_COUNT; ++isa) {
     const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
     if (kernels == NULL) continue;
-    sweep_conv(kernels, false);
-    sweep_conv(kernels, true);
+    sweep_conv(kernels, DPC_STORAGE_FP32);
+    sweep_conv(kernels, DPC_STORAGE_BF16);
+    sweep_conv(kernels, DPC_STORAGE_BF12);
   }
 }
 
@@ -214,11 +242,26 @@ static void test_rounding(void** state) {
   assert_true(isnan(dpc_from_bf16(dpc_bf16(NAN))));
 }
 
+// What 12 bits keep, they keep exactly; the rest becomes the smallest that they have.
+static void test_twelve_bits(void** state) {
+  (void)state;
+  for (int bits = 0; bits < 1 << 16; ++bits) {
+    const float value = dpc_from_bf16((uint16_t)bits);
+    if (!(fabsf(value) < 2)) continue;
+    const uint16_t field = dpc_bf12(value);
+    assert_int_equal(field & 0xf, 0);
+    const float back = dpc_from_bf12((uint16_t)(field | (bits & 0xf)));
+    const float least = copysignf(1.0F / 32768, value);
+    assert_true(back == (fabsf(value) < 1.0F / 32768 ? least : value));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_convolutions),
       cmocka_unit_test(test_normalisations),
       cmocka_unit_test(test_rounding),
+      cmocka_unit_test(test_twelve_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,9 @@
 ///   TILE_LANES                                     floats in it
 ///   TILE_ELEMENT, TILE_PAIR                        of inputs and weights; how many one lane takes
 ///   TILE_INPUT(call)                               the call's input
-///   TILE_VECTOR_IN, TILE_LOAD_WEIGHTS(p), TILE_BROADCAST(p)
-///   TILE_MULTIPLY_ADD(s, x, w)
+///   TILE_VECTOR_IN, TILE_BROADCAST(p), TILE_MULTIPLY_ADD(s, x, w)
+///   TILE_LOAD_WEIGHTS(nb, p, w)                    those of one tap for nb blocks, into w[]
+///   TILE_WEIGHTS(nb)                               elements that they take
 ///   TILE_MANY_POSITIONS, TILE_MANY, TILE_FEW       blocks of a group from so many positions, or below
 ///
 /// A tile is NP positions x NB blocks of outputs, summed in registers. Channel after channel it
@@ -27,6 +28,7 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
                       const int hi, const dpc_conv_call* call, const TILE_ELEMENT* in,
                       const TILE_ELEMENT* weights, const float* bias, float* out) {
   TILE_VECTOR sums[16];
+  const int lines = TILE_WEIGHTS(nb) * (int)sizeof *weights / DPC_CACHE_LINE;
   const int parts = nb * TILE_PARTS, last = (np - 1) * step + taps - hi;
   const ptrdiff_t row = call->in_row, ahead = call->prefetch;
 #pragma GCC unroll 16
@@ -38,12 +40,9 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
 #pragma GCC unroll 5
     for (int k = 0; k < taps; ++k) {
       TILE_VECTOR_IN w[16];
+      TILE_LOAD_WEIGHTS(nb, weights, w);
 #pragma GCC unroll 16
-      for (int v = 0; v < parts; ++v) {
-        w[v] = TILE_LOAD_WEIGHTS(weights + v * TILE_LANES * TILE_PAIR);
-      }
-#pragma GCC unroll 16
-      for (int v = 0; v < nb; ++v) {
+      for (int v = 0; v < lines; ++v) {
         __builtin_prefetch((const char*)weights + v * DPC_CACHE_LINE + ahead, 0, 3);
       }
 #pragma GCC unroll 16
@@ -56,7 +55,7 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
           sums[p * parts + v] = TILE_MULTIPLY_ADD(sums[p * parts + v], x, w[v]);
         }
       }
-      weights += nb * DPC_LANES * TILE_PAIR;
+      weights += TILE_WEIGHTS(nb);
     }
   }
 #pragma GCC unroll 16
@@ -153,7 +152,7 @@ static int tile_group(int positions) {
 
 static void tile_conv(const dpc_conv_call* call, const TILE_ELEMENT* weights) {
   const int most = tile_group(call->positions);
-  const ptrdiff_t size = (ptrdiff_t)call->taps * call->channels * DPC_LANES;
+  const ptrdiff_t taps = (ptrdiff_t)call->taps * call->channels / TILE_PAIR;
   for (int b = 0; b < call->blocks;) {
     const int width = dpc_group_width(most, call->blocks - b);
     const float* bias = call->bias + b * DPC_LANES;
@@ -167,7 +166,7 @@ static void tile_conv(const dpc_conv_call* call, const TILE_ELEMENT* weights) {
     } else {
       tile_one(call, width, weights, bias, out);
     }
-    weights += width * size;
+    weights += taps * TILE_WEIGHTS(width);
     b += width;
   }
 }

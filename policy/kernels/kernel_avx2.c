@@ -12,12 +12,14 @@
 #define TILE_INPUT(call)           ((call)->in)
 #define TILE_LOAD(p)               _mm256_loadu_ps(p)
 #define TILE_STORE(p, v)           _mm256_storeu_ps(p, v)
-#define TILE_LOAD_WEIGHTS(p)       _mm256_loadu_ps(p)
 #define TILE_BROADCAST(p)          _mm256_set1_ps(*(p))
 #define TILE_MULTIPLY_ADD(s, x, w) _mm256_fmadd_ps(x, w, s)
 #define TILE_MANY_POSITIONS        4
 #define TILE_MANY                  1
 #define TILE_FEW                   1
+#define TILE_WEIGHTS(nb)           ((nb)*DPC_LANES)
+#define TILE_LOAD_WEIGHTS(nb, p, w) \
+  for (int v = 0; v < 2 * (nb); ++v) (w)[v] = _mm256_loadu_ps((p) + v * 8)
 #include "policy/kernels/conv_tiles.h"
 
 static void conv(const dpc_conv_call* call) {
@@ -34,6 +36,7 @@ const dpc_kernels dpc_kernels_avx2 = {
     .group_bf16 = dpc_group_generic,
     .conv = conv,
     .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_bf12 = dpc_conv_bf12_generic,
     .norm = norm,
     .to_bf16 = dpc_to_bf16_generic,
 };

@@ -12,12 +12,14 @@
 #define TILE_INPUT(call)           ((call)->in)
 #define TILE_LOAD(p)               _mm512_loadu_ps(p)
 #define TILE_STORE(p, v)           _mm512_storeu_ps(p, v)
-#define TILE_LOAD_WEIGHTS(p)       _mm512_loadu_ps(p)
 #define TILE_BROADCAST(p)          _mm512_set1_ps(*(p))
 #define TILE_MULTIPLY_ADD(s, x, w) _mm512_fmadd_ps(x, w, s)
 #define TILE_MANY_POSITIONS        8
 #define TILE_MANY                  2
 #define TILE_FEW                   4
+#define TILE_WEIGHTS(nb)           ((nb)*DPC_LANES)
+#define TILE_LOAD_WEIGHTS(nb, p, w) \
+  for (int v = 0; v < (nb); ++v) (w)[v] = _mm512_loadu_ps((p) + v * DPC_LANES)
 #include "policy/kernels/conv_tiles.h"
 
 int dpc_group_avx512(int positions) {
@@ -38,6 +40,7 @@ const dpc_kernels dpc_kernels_avx512 = {
     .group_bf16 = dpc_group_generic,
     .conv = dpc_conv_avx512,
     .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_bf12 = dpc_conv_bf12_generic,
     .norm = norm,
     .to_bf16 = dpc_to_bf16_generic,
 };

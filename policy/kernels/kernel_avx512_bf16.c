@@ -1,6 +1,5 @@
 // AVX-512 with BF16: as AVX-512, and dot products of pairs of bfloat16 in the same tiles.
-#include <immintrin.h>
-
+#include "policy/kernels/bf16_tiles.h"
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/norm_blocks.h"
 
@@ -8,26 +7,12 @@ static inline __m512bh load_pairs(const uint16_t* from) {
   return (__m512bh)_mm512_loadu_si512(from);
 }
 
-static inline __m512bh broadcast_pair(const uint16_t* from) {
-  int32_t pair;
-  memcpy(&pair, from, sizeof pair);
-  return (__m512bh)_mm512_set1_epi32(pair);
-}
-
-#define TILE_LANES                 16
-#define TILE_PAIR                  2
-#define TILE_ELEMENT               uint16_t
-#define TILE_VECTOR                __m512
-#define TILE_VECTOR_IN             __m512bh
-#define TILE_INPUT(call)           ((call)->in_bf16)
-#define TILE_LOAD(p)               _mm512_loadu_ps(p)
-#define TILE_STORE(p, v)           _mm512_storeu_ps(p, v)
-#define TILE_LOAD_WEIGHTS(p)       load_pairs(p)
-#define TILE_BROADCAST(p)          broadcast_pair(p)
-#define TILE_MULTIPLY_ADD(s, x, w) _mm512_dpbf16_ps(s, x, w)
-#define TILE_MANY_POSITIONS        8
-#define TILE_MANY                  2
-#define TILE_FEW                   4
+#define TILE_MANY_POSITIONS 8
+#define TILE_MANY           2
+#define TILE_FEW            4
+#define TILE_WEIGHTS(nb)    ((nb)*DPC_LANES * 2)
+#define TILE_LOAD_WEIGHTS(nb, p, w) \
+  for (int v = 0; v < (nb); ++v) (w)[v] = load_pairs((p) + v * DPC_LANES * 2)
 #include "policy/kernels/conv_tiles.h"
 
 static void conv_bf16(const dpc_conv_call* call) {
@@ -54,6 +39,7 @@ const dpc_kernels dpc_kernels_avx512_bf16 = {
     .group_bf16 = tile_group,
     .conv = dpc_conv_avx512,
     .conv_bf16 = conv_bf16,
+    .conv_bf12 = dpc_conv_bf12_avx512,
     .norm = norm,
     .to_bf16 = to_bf16,
 };

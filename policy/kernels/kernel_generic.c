@@ -34,20 +34,56 @@ static void sum_position_bf16(const dpc_conv_call* call, const uint16_t* in, int
   }
 }
 
-static void conv_any(const dpc_conv_call* call, bool bf16) {
-  const ptrdiff_t size = (ptrdiff_t)call->taps * call->channels * DPC_LANES;
+// Field `at` of the 32 of block `b`, of the three vectors that hold four.
+static float field_of(const uint16_t* vectors, int b, int at) {
+  enum { VECTOR = 2 * DPC_LANES };
+  if (b < 3) return dpc_from_bf12(vectors[b * VECTOR + at]);
+  const int first = vectors[at] & 0xf, second = vectors[VECTOR + at] & 0xf;
+  const int third = vectors[2 * VECTOR + at] & 0xf;
+  return dpc_from_bf12((uint16_t)(first << 12 | second << 8 | third << 4));
+}
+
+static void sum_position_bf12(const dpc_conv_call* call, const uint16_t* in, int row, int block,
+                              const uint16_t* weights, float* sum) {
+  for (int c = 0; c < call->channels; c += 2) {
+    for (int k = 0; k < call->taps; ++k, weights += 3 * 2 * DPC_LANES) {
+      if (row + k < 0 || row + k >= call->rows) continue;
+      const float even = dpc_from_bf16(in[k * call->in_row + c]);
+      const float odd = dpc_from_bf16(in[k * call->in_row + c + 1]);
+      for (int j = 0; j < DPC_LANES; ++j) {
+        const float first = odd * field_of(weights, block, 2 * j + 1);
+        sum[j] += first + even * field_of(weights, block, 2 * j);
+      }
+    }
+  }
+}
+
+static void sum_any(const dpc_conv_call* call, dpc_storage storage, int block, ptrdiff_t from,
+                    int row, float* sum) {
+  const ptrdiff_t size = (ptrdiff_t)call->taps * call->channels * DPC_LANES;  // of a block
+  const int within = block % DPC_BF12_BLOCKS;
+  switch (storage) {
+    case DPC_STORAGE_FP32:
+      sum_position(call, call->in + from, row, call->weights + block * size, sum);
+      return;
+    case DPC_STORAGE_BF16:
+      sum_position_bf16(call, call->in_bf16 + from, row, call->weights_bf16 + block * size, sum);
+      return;
+    case DPC_STORAGE_BF12:
+      sum_position_bf12(call, call->in_bf16 + from, row, within,
+                        call->weights_bf16 + (block - within) * size * 3 / 4, sum);
+      return;
+  }
+}
+
+static void conv_any(const dpc_conv_call* call, dpc_storage storage) {
   for (int b = 0; b < call->blocks; ++b) {
     for (int s = 0; s < call->samples; ++s) {
       for (int p = 0; p < call->positions; ++p) {
         const int row = call->first + p * call->step;
-        const ptrdiff_t from = s * call->in_sample + (ptrdiff_t)row * call->in_row;
         float sum[DPC_LANES];
         memcpy(sum, call->bias + b * DPC_LANES, sizeof sum);
-        if (bf16) {
-          sum_position_bf16(call, call->in_bf16 + from, row, call->weights_bf16 + b * size, sum);
-        } else {
-          sum_position(call, call->in + from, row, call->weights + b * size, sum);
-        }
+        sum_any(call, storage, b, s * call->in_sample + (ptrdiff_t)row * call->in_row, row, sum);
         float* out = call->out + s * call->out_sample + (ptrdiff_t)p * call->out_row;
         memcpy(out + b * DPC_LANES, sum, sizeof sum);
       }
@@ -56,11 +92,15 @@ static void conv_any(const dpc_conv_call* call, bool bf16) {
 }
 
 static void conv(const dpc_conv_call* call) {
-  conv_any(call, false);
+  conv_any(call, DPC_STORAGE_FP32);
 }
 
 void dpc_conv_bf16_generic(const dpc_conv_call* call) {
-  conv_any(call, true);
+  conv_any(call, DPC_STORAGE_BF16);
+}
+
+void dpc_conv_bf12_generic(const dpc_conv_call* call) {
+  conv_any(call, DPC_STORAGE_BF12);
 }
 
 void dpc_to_bf16_generic(int n, const float* from, uint16_t* to) {
@@ -77,6 +117,7 @@ const dpc_kernels dpc_kernels_generic = {
     .group_bf16 = dpc_group_generic,
     .conv = conv,
     .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_bf12 = dpc_conv_bf12_generic,
     .norm = norm,
     .to_bf16 = dpc_to_bf16_generic,
 };

@@ -8,6 +8,9 @@
 /// its positions, so that one call reads them once, from first to last.
 ///
 /// bfloat16 has the same layout with pairs of channels, [group][channel / 2][tap][16 * width][2].
+/// In groups of four blocks it can be kept in 12 bits, without the exponent's upper half: the fields
+/// (dpc_bf12) of the first three blocks in the upper 12 bits of [group][channel / 2][tap][3][16][2],
+/// those of the fourth in the lower 4 bits, the highest nibble with the first.
 #pragma once
 
 #include "policy/base.h"
@@ -15,6 +18,11 @@
 enum { DPC_LANES = 16 };  // channels in a block
 
 #define DPC_CACHE_LINE 64  // bytes
+
+enum {
+  DPC_BF12_BLOCKS = 4,      // of a group in 12 bits, and of a part of its layer
+  DPC_BF12_EXPONENT = 112,  // the smallest; so magnitudes are from 2^-15 to just below 2
+};
 
 /// `channels`, rounded up to whole blocks.
 static inline int dpc_lanes_up(int channels) {
@@ -27,9 +35,9 @@ static inline int dpc_lanes_up(int channels) {
 /// Rows of `in` outside [0, rows) are zeros, and all of them that a tap meets must be there.
 typedef struct dpc_conv_call {
   const float* in;          // sample 0, row 0, of the input
-  const uint16_t* in_bf16;  // likewise, for conv_bf16
+  const uint16_t* in_bf16;  // likewise, for conv_bf16 and conv_bf12
   int in_row;               // elements from one row to the next
-  int channels;             // summed per tap; even for conv_bf16
+  int channels;             // summed per tap; even for those two
   int rows;                 // of the input
   int first;                // row that tap 0 of position 0 reads, may be negative
   int step;                 // rows from one position to the next, 1 or 2
@@ -62,6 +70,9 @@ typedef struct dpc_norm_call {
   uint16_t* out_bf16;  // likewise rounded to bfloat16; NULL when not wanted
 } dpc_norm_call;
 
+/// How the weights of a convolution are kept, and which function of the table takes them.
+typedef enum dpc_storage { DPC_STORAGE_FP32, DPC_STORAGE_BF16, DPC_STORAGE_BF12 } dpc_storage;
+
 typedef enum dpc_isa {
   DPC_ISA_GENERIC,
   DPC_ISA_AVX2,
@@ -77,6 +88,7 @@ typedef struct dpc_kernels {
   int (*group_bf16)(int positions);  // likewise of conv_bf16's
   void (*conv)(const dpc_conv_call* call);
   void (*conv_bf16)(const dpc_conv_call* call);
+  void (*conv_bf12)(const dpc_conv_call* call);  // weights_bf16 as fields, `blocks` whole groups
   void (*norm)(const dpc_norm_call* call);
   void (*to_bf16)(int n, const float* from, uint16_t* to);  // rounds to nearest, ties to even
 } dpc_kernels;
@@ -115,4 +127,20 @@ static inline float dpc_from_bf16(uint16_t value) {
     float value;
   } u = {(uint32_t)value << 16};
   return u.value;
+}
+
+/// A weight in 12 bits, at the upper end of 16: rounded to bfloat16 and its magnitude to at least
+/// 2^-15. It must be below 2.
+static inline uint16_t dpc_bf12(float value) {
+  const uint16_t full = dpc_bf16(value);
+  const int exponent = (full >> 7 & 0xff) - DPC_BF12_EXPONENT;
+  DPC_ASSERT(exponent <= 15);
+  const int magnitude = exponent < 0 ? 0 : exponent << 7 | (full & 0x7f);
+  return (uint16_t)((full & 0x8000) | magnitude << 4);
+}
+
+/// And back, exactly; what is below the field does not matter.
+static inline float dpc_from_bf12(uint16_t field) {
+  const int magnitude = field >> 4 & 0x7ff;
+  return dpc_from_bf16((uint16_t)((field & 0x8000) | (magnitude + (DPC_BF12_EXPONENT << 7))));
 }

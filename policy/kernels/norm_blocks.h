@@ -1,41 +1,51 @@
-/// Inside the kernels: normalisation, Mish, FiLM and the sum around, on vectors of a block's 16
-/// channels, which the compiler cuts into what the file that includes this has. Static: each file's
-/// own flags make it another function.
+/// Inside the kernels: normalisation, Mish, FiLM and the sum around, on vectors of as many channels as
+/// the file that includes this has lanes. Static: each file's own flags make it another function.
 #pragma once
 
 #include <math.h>
 #include <string.h>
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
 #include "policy/kernels/kernels.h"
 #include "policy/norm_mish.h"
 
-#define BLOCK_INLINE static inline __attribute__((always_inline))
+#define LANES_INLINE static inline __attribute__((always_inline))
 
-typedef float lanes __attribute__((vector_size(sizeof(float) * DPC_LANES)));
-typedef int32_t lanes_bits __attribute__((vector_size(sizeof(float) * DPC_LANES)));
+#if defined(__AVX512F__)
+enum { LANES = 16 };
+#elif defined(__AVX__)
+enum { LANES = 8 };
+#else
+enum { LANES = 4 };
+#endif
 
-BLOCK_INLINE lanes lanes_load(const float* from) {
+typedef float lanes __attribute__((vector_size(sizeof(float) * LANES)));
+typedef int32_t lanes_bits __attribute__((vector_size(sizeof(float) * LANES)));
+
+LANES_INLINE lanes lanes_load(const float* from) {
   lanes b;
   memcpy(&b, from, sizeof b);
   return b;
 }
 
-BLOCK_INLINE void lanes_store(float* to, lanes b) {
+LANES_INLINE void lanes_store(float* to, lanes b) {
   memcpy(to, &b, sizeof b);
 }
 
 // --- mish ----------------------------------------------------------------------------------------
 
 // NaN stays NaN.
-BLOCK_INLINE lanes lanes_clamp(lanes x, float low, float high) {
+LANES_INLINE lanes lanes_clamp(lanes x, float low, float high) {
 #if defined(__AVX512F__)
   const __m512 above = _mm512_max_ps(_mm512_set1_ps(low), (__m512)x);
   return (lanes)_mm512_min_ps(_mm512_set1_ps(high), above);
+#elif defined(__AVX__)
+  const __m256 above = _mm256_max_ps(_mm256_set1_ps(low), (__m256)x);
+  return (lanes)_mm256_min_ps(_mm256_set1_ps(high), above);
 #else
-  for (int j = 0; j < DPC_LANES; ++j) {
+  for (int j = 0; j < LANES; ++j) {
     x[j] = x[j] < low ? low : x[j];
     x[j] = x[j] > high ? high : x[j];
   }
@@ -45,7 +55,7 @@ BLOCK_INLINE lanes lanes_clamp(lanes x, float low, float high) {
 
 // dpc_exp of policy/activation.h, but that the power of two is added to the exponent's bits: those
 // of `shifted` hold it at their lower end.
-BLOCK_INLINE lanes lanes_exp(lanes x) {
+LANES_INLINE lanes lanes_exp(lanes x) {
   x = lanes_clamp(x, -87.0F, 20.0F);
   const float magic = 12582912.0F;
   const lanes shifted = x * 1.44269504F + magic;
@@ -61,7 +71,7 @@ BLOCK_INLINE lanes lanes_exp(lanes x) {
   return (lanes)((lanes_bits)p + ((lanes_bits)shifted << 23));
 }
 
-BLOCK_INLINE lanes lanes_mish(lanes x) {
+LANES_INLINE lanes lanes_mish(lanes x) {
   const lanes e = lanes_exp(x), n = e * (e + 2.0F);
   return x * (n / (n + 2.0F));
 }
@@ -72,7 +82,7 @@ BLOCK_INLINE lanes lanes_mish(lanes x) {
 static inline void channel_moments(const dpc_norm_call* call, float* mean, float* squares) {
   const int rows = call->rows;
   const float per_row = 1.0F / (float)rows;
-  for (int c = 0; c < call->channels; c += DPC_LANES) {
+  for (int c = 0; c < call->channels; c += LANES) {
     const float* x = call->x + c;
     lanes even = {0}, odd = {0};  // two chains, so that one addition does not wait for the last
     int t = 0;
@@ -92,47 +102,57 @@ static inline void channel_moments(const dpc_norm_call* call, float* mean, float
   }
 }
 
-// In all lanes the sum over those of the same group, for groups of 8 lanes or of all 16.
-BLOCK_INLINE lanes lanes_totals(lanes b, bool whole) {
+// In all lanes the sum over those of the same group, for groups of `width` lanes: 8, or all.
+LANES_INLINE lanes lanes_totals(lanes b, const int width) {
+#if defined(__AVX512F__)
   b += __builtin_shufflevector(b, b, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
   b += __builtin_shufflevector(b, b, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
   b += __builtin_shufflevector(b, b, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-  if (whole)
-    b += __builtin_shufflevector(b, b, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-  return b;
+  if (width == 8) return b;
+  return b + __builtin_shufflevector(b, b, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+#elif defined(__AVX__)
+  DPC_ASSERT(width == LANES);
+  b += __builtin_shufflevector(b, b, 4, 5, 6, 7, 0, 1, 2, 3);
+  b += __builtin_shufflevector(b, b, 2, 3, 0, 1, 6, 7, 4, 5);
+  return b + __builtin_shufflevector(b, b, 1, 0, 3, 2, 5, 4, 7, 6);
+#else
+  DPC_ASSERT(width == LANES);
+  b += __builtin_shufflevector(b, b, 2, 3, 0, 1);
+  return b + __builtin_shufflevector(b, b, 1, 0, 3, 2);
+#endif
 }
 
 // From a group's moments to what its channels are normalised with. The squares about the channels'
 // means and those of the means about their own add up (Chan et al. 1979).
-BLOCK_INLINE lanes inverse_deviation(lanes squares_within, lanes squares_between, float rows,
+LANES_INLINE lanes inverse_deviation(lanes squares_within, lanes squares_between, float rows,
                                      float count) {
   lanes variance = (squares_within + squares_between * rows) * (1.0F / count) + 1e-5F;
-  for (int j = 0; j < DPC_LANES; ++j) variance[j] = sqrtf(variance[j]);
+  for (int j = 0; j < LANES; ++j) variance[j] = sqrtf(variance[j]);
   return 1.0F / variance;
 }
 
-// Groups that fill blocks, or halves of one; of padding it makes groups too, which gamma and beta
-// leave at zero. `mean` and `squares` go in as channel_moments leaves
-// them, and come out as the group's mean and 1 / deviation.
-BLOCK_INLINE void join_blocks(const dpc_norm_call* call, float* mean, float* squares) {
-  const bool whole = call->width % DPC_LANES == 0;
-  const int channels = whole ? call->width : DPC_LANES;  // that are joined at once
+// Groups that fill vectors, or halves of 16 lanes; of padding it makes groups too, which gamma and beta
+// leave at zero. `mean` and `squares` go in as channel_moments leaves them, and come out as the
+// group's mean and 1 / deviation.
+LANES_INLINE void join_vectors(const dpc_norm_call* call, const int width, float* mean,
+                               float* squares) {
+  const int joined = width < LANES ? LANES : call->width;  // channels at once
   const float per_channel = 1.0F / (float)call->width, rows = (float)call->rows;
-  for (int from = 0; from < call->channels; from += channels) {
-    const int end = from + channels;
+  for (int from = 0; from < call->channels; from += joined) {
+    const int end = from + joined;
     lanes sum = {0}, within = {0}, between = {0};
-    for (int c = from; c < end; c += DPC_LANES) {
+    for (int c = from; c < end; c += LANES) {
       sum += lanes_load(mean + c);
       within += lanes_load(squares + c);
     }
-    const lanes middle = lanes_totals(sum, whole) * per_channel;
-    for (int c = from; c < end; c += DPC_LANES) {
+    const lanes middle = lanes_totals(sum, width) * per_channel;
+    for (int c = from; c < end; c += LANES) {
       const lanes off = lanes_load(mean + c) - middle;
       between += off * off;
     }
     const lanes factor = inverse_deviation(
-        lanes_totals(within, whole), lanes_totals(between, whole), rows, rows * (float)call->width);
-    for (int c = from; c < end; c += DPC_LANES) {
+        lanes_totals(within, width), lanes_totals(between, width), rows, rows * (float)call->width);
+    for (int c = from; c < end; c += LANES) {
       lanes_store(mean + c, middle);
       lanes_store(squares + c, factor);
     }
@@ -162,9 +182,9 @@ static inline void join_channels(const dpc_norm_call* call, float* mean, float* 
 
 typedef void round_block(int n, const float* from, uint16_t* to);
 
-BLOCK_INLINE void norm_apply(const dpc_norm_call* call, const bool film, const bool around,
+LANES_INLINE void norm_apply(const dpc_norm_call* call, const bool film, const bool around,
                              const float* mean, const float* factor, round_block* to_bf16) {
-  for (int c = 0; c < call->channels; c += DPC_LANES) {
+  for (int c = 0; c < call->channels; c += LANES) {
     const lanes middle = lanes_load(mean + c), beta = lanes_load(call->beta + c);
     const lanes slope = lanes_load(factor + c) * lanes_load(call->gamma + c);
     lanes scale = {0}, shift = {0};
@@ -176,21 +196,22 @@ BLOCK_INLINE void norm_apply(const dpc_norm_call* call, const bool film, const b
       lanes z = lanes_mish((lanes_load(call->x + t * call->x_row + c) - middle) * slope + beta);
       if (film) z = scale * z + shift;
       if (around) z += lanes_load(call->around + t * call->around_row + c);
-      float values[DPC_LANES];
+      float values[LANES];
       lanes_store(values, z);
       if (call->out != NULL) lanes_store(call->out + t * call->out_row + c, z);
-      if (call->out_bf16 != NULL)
-        to_bf16(DPC_LANES, values, call->out_bf16 + t * call->out_row + c);
+      if (call->out_bf16 != NULL) to_bf16(LANES, values, call->out_bf16 + t * call->out_row + c);
     }
   }
 }
 
-BLOCK_INLINE void norm_rows(const dpc_norm_call* call, round_block* to_bf16) {
+LANES_INLINE void norm_rows(const dpc_norm_call* call, round_block* to_bf16) {
   float mean[DPC_CHANNELS_MAX], squares[DPC_CHANNELS_MAX];
   channel_moments(call, mean, squares);
   // by the width alone: a part of the channels is to come out as the whole does
-  if (call->width % DPC_LANES == 0 || call->width * 2 == DPC_LANES) {
-    join_blocks(call, mean, squares);
+  if (call->width % LANES == 0) {
+    join_vectors(call, LANES, mean, squares);
+  } else if (LANES == 16 && call->width == 8) {
+    join_vectors(call, 8, mean, squares);
   } else {
     join_channels(call, mean, squares);
   }

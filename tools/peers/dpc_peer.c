@@ -28,7 +28,7 @@ static const struct argp_option options[] = {
 typedef struct peer {
   dpc_cli cli;
   const char *policy, *inputs;
-  int random, threads;
+  int random;
   bool list;
   dpc_engine_def def;
 
@@ -53,7 +53,7 @@ static error_t parse(int key, char* text, struct argp_state* state) {
       p->def.precision = dpc_cli_choice(state, "--precision", text, dpc_precision_names);
       return 0;
     case KEY_THREADS:
-      p->threads = dpc_cli_int(state, "--threads", text, 1, 64);
+      p->def.threads = dpc_cli_int(state, "--threads", text, 1, DPC_TEAM_MAX);
       return 0;
     case KEY_LIST:
       p->list = true;
@@ -120,8 +120,7 @@ static dpc_status start(peer* p, dpc_error* error) {
   dpc_json_free(inputs);
   DPC_TRY(status);
   DPC_TRY(dpc_engine_create(&p->def, p->unet, p->params, &p->arena, &p->engine, error));
-  DPC_TRY(dpc_engine_work_create(p->engine, p->timestep, 1, &p->arena, &p->work, error));
-  dpc_engine_observe(p->engine, p->work, p->cond);
+  DPC_TRY(dpc_engine_work_create(p->engine, p->timestep, 1, 1, &p->arena, &p->work, error));
   (void)dpc_denormals_flush();  // as planners do
   return DPC_OK;
 }
@@ -129,7 +128,7 @@ static dpc_status start(peer* p, dpc_error* error) {
 // --- steps ---------------------------------------------------------------------------------------
 
 static void step(peer* p) {
-  dpc_engine_step(p->engine, p->work, 0, p->sample, p->out);
+  dpc_engine_step(p->engine, p->work, 0, 1, p->sample, p->out);
 }
 
 static dpc_status say_hello(peer* p, dpc_error* error) {
@@ -137,11 +136,13 @@ static dpc_status say_hello(peer* p, dpc_error* error) {
   const dpc_unet_def* def = dpc_unet_settings(p->unet);
   char variant[64];
   (void)snprintf(variant, sizeof variant, "%s %s", info.precision, info.isa);
+  dpc_engine_observe(p->engine, p->work, 1, p->cond);
   step(p);
+  dpc_engine_rest(p->work);
   dpc_json* hello = dpc_json_object();
   dpc_json_set_text(hello, "variant", variant);
   dpc_json_set_text(hello, "version", DPC_VERSION);
-  dpc_json_set_int(hello, "threads", 1);  // the engine has one
+  dpc_json_set_int(hello, "threads", info.threads);
   dpc_json* output = dpc_json_set(hello, "output", dpc_json_array());
   for (int i = 0; i < def->horizon * def->input_dim; ++i) dpc_json_push_real(output, p->out[i]);
   const dpc_status status = dpc_json_write_line(hello, stdout, error);
@@ -154,11 +155,13 @@ static dpc_status run_burst(peer* p, int steps, dpc_error* error) {
   dpc_json* times = dpc_json_set(answer, "us", dpc_json_array());
   double* us = calloc((size_t)steps, sizeof *us);
   DPC_ASSERT(us != NULL);
+  dpc_engine_observe(p->engine, p->work, 1, p->cond);
   for (int i = 0; i < steps; ++i) {
     const dpc_time before = dpc_clock_now();
     step(p);
     us[i] = 1e6 * dpc_to_seconds(dpc_time_since(dpc_clock_now(), before));
   }
+  dpc_engine_rest(p->work);  // others run now
   for (int i = 0; i < steps; ++i) dpc_json_push_real(times, us[i]);
   free(us);
   const dpc_status status = dpc_json_write_line(answer, stdout, error);
@@ -185,7 +188,7 @@ static dpc_status run(peer* p, dpc_error* error) {
 }
 
 int main(int argc, char** argv) {
-  peer p = {.random = -1, .threads = 1, .def = dpc_engine_def_default()};
+  peer p = {.random = -1, .def = dpc_engine_def_default()};
   const dpc_cli_program program = {.name = "peer",
                                    .doc = "The engine, as tools/peers/run measures it.",
                                    .arguments = "INPUTS",
@@ -194,6 +197,7 @@ int main(int argc, char** argv) {
   dpc_error error = {""};
   dpc_cli_start(&program, argc, argv, &p.cli, &p);
   const dpc_status status = run(&p, &error);
+  dpc_engine_work_destroy(p.work);
   dpc_arena_unmap(&p.arena);
   return dpc_cli_finish(&p.cli, status, &error);
 }
