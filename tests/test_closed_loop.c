@@ -226,9 +226,13 @@ static void roll_out(const dpc_rollout_def* def, uint32_t seed, dpc_episode* epi
   dpc_error error = {""};
   const size_t mark = dpc_arena_mark(&arena);
   dpc_rollout* rollout = NULL;
-  assert_ok(dpc_rollout_create(def, policy, &arena, &rollout, &error), &error);
-  assert_ok(dpc_rollout_run(rollout, seed, episode, result, &error), &error);
+  dpc_planner* planner = NULL;
+  assert_ok(dpc_rollout_create(&def->controller, dpc_policy_info(policy), &arena, &rollout, &error),
+            &error);
+  assert_ok(dpc_planner_create(policy, &def->sampler, 1, &arena, &planner, &error), &error);
+  assert_ok(dpc_rollout_run(rollout, planner, seed, episode, result, &error), &error);
   dpc_rollout_destroy(rollout);
+  dpc_planner_destroy(planner);
   dpc_arena_release(&arena, mark);
 }
 

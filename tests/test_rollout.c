@@ -1,10 +1,9 @@
-// Episodes in process: whole, repeatable, and the same whoever runs them and in which order.
+// An episode in process: whole, repeatable, and the same whatever was before it.
 
 #include "tools/rollout.h"
 
+#include "tests/rollout_alone.h"
 #include "tests/small_policy.h"
-#include "tests/test.h"
-#include "tools/score.h"
 
 enum { SEEDS = 5 };
 
@@ -25,31 +24,16 @@ static int tear_down(void** state) {
   return 0;
 }
 
-static dpc_rollout* make_rollout(const dpc_rollout_def* def) {
-  dpc_rollout* rollout = NULL;
-  assert_ok(dpc_rollout_create(def, policy, &arena, &rollout, &error), &error);
-  return rollout;
-}
-
 static dpc_rollout_def default_def(void) {
   return dpc_rollout_def_default(dpc_policy_info(policy));
 }
 
 static dpc_episode run_alone(const dpc_rollout_def* def, uint32_t seed) {
   dpc_episode episode = {0};
-  dpc_rollout_result result;
-  dpc_rollout* rollout = make_rollout(def);
-  assert_ok(dpc_rollout_run(rollout, seed, &episode, &result, &error), &error);
-  dpc_rollout_destroy(rollout);
+  alone a = alone_make(def, policy, &arena);
+  alone_run(&a, seed, &episode);
+  alone_free(&a);
   return episode;
-}
-
-static bool same_episode(const dpc_episode* a, const dpc_episode* b) {
-  const size_t rows = (size_t)a->length;
-  return a->length == b->length &&
-         memcmp(a->obs, b->obs, (rows + 1) * DPC_PUSH_OBS_DIM * sizeof(float)) == 0 &&
-         memcmp(a->action, b->action, rows * DPC_PUSH_ACTION_DIM * sizeof(float)) == 0 &&
-         memcmp(a->reward, b->reward, rows * sizeof(double)) == 0;
 }
 
 // --- one rollout -----------------------------------------------------------------------------------
@@ -57,14 +41,13 @@ static bool same_episode(const dpc_episode* a, const dpc_episode* b) {
 static void test_records_all_of_an_episode(void** state) {
   (void)state;
   const dpc_rollout_def def = default_def();
-  dpc_rollout* rollout = make_rollout(&def);
+  alone a = alone_make(&def, policy, &arena);
   dpc_push_task* task = NULL;
   assert_ok(dpc_push_task_create(&task, &error), &error);
   for (uint32_t seed = 0; seed < SEEDS; ++seed) {
     dpc_episode e = {0};
-    dpc_rollout_result result;
     float obs[DPC_PUSH_OBS_DIM];
-    assert_ok(dpc_rollout_run(rollout, seed, &e, &result, &error), &error);
+    const dpc_rollout_result result = alone_run(&a, seed, &e);
     assert_int_equal(result.seed, seed);
     assert_int_equal(result.steps, e.length);
     assert_int_equal(e.seed, seed);
@@ -87,23 +70,41 @@ static void test_records_all_of_an_episode(void** state) {
     dpc_episode_free(&e);
   }
   dpc_push_task_destroy(task);
-  dpc_rollout_destroy(rollout);
+  alone_free(&a);
 }
 
 static void test_earlier_episodes_leave_no_trace(void** state) {
   (void)state;
   const dpc_rollout_def def = default_def();
-  dpc_rollout* rollout = make_rollout(&def);
-  dpc_episode alone = run_alone(&def, 7), after = {0};
-  dpc_rollout_result result;
-  for (uint32_t seed = 11; seed < 13; ++seed) {
-    assert_ok(dpc_rollout_run(rollout, seed, NULL, &result, &error), &error);
-  }
-  assert_ok(dpc_rollout_run(rollout, 7, &after, &result, &error), &error);
-  assert_true(same_episode(&alone, &after));
-  dpc_episode_free(&alone);
+  alone a = alone_make(&def, policy, &arena);
+  dpc_episode first = run_alone(&def, 7), after = {0};
+  for (uint32_t seed = 11; seed < 13; ++seed) alone_run(&a, seed, NULL);
+  alone_run(&a, 7, &after);
+  assert_true(same_episode(&first, &after));
+  dpc_episode_free(&first);
   dpc_episode_free(&after);
-  dpc_rollout_destroy(rollout);
+  alone_free(&a);
+}
+
+// An episode may be left where it wants a plan; the next begins as if it had not been.
+static void test_left_in_flight_leaves_no_trace(void** state) {
+  (void)state;
+  const dpc_rollout_def def = default_def();
+  alone a = alone_make(&def, policy, &arena);
+  dpc_episode first = run_alone(&def, 7), after = {0};
+  dpc_plan plan;
+  assert_ok(dpc_rollout_begin(a.rollout, 11, &after, &error), &error);
+  for (uint64_t tick = 0; tick < 3 * SMALL_N_ACTIONS; tick += SMALL_N_ACTIONS) {
+    assert_int_equal(dpc_rollout_request(a.rollout)->tick, tick);
+    dpc_planner_make(a.planner, dpc_rollout_request(a.rollout), &plan);
+    assert_ok(dpc_rollout_advance(a.rollout, &plan, &error), &error);
+  }
+  alone_run(&a, 7, &after);
+  assert_null(dpc_rollout_request(a.rollout));
+  assert_true(same_episode(&first, &after));
+  dpc_episode_free(&first);
+  dpc_episode_free(&after);
+  alone_free(&a);
 }
 
 static void test_noise_is_the_run_seeds(void** state) {
@@ -139,149 +140,30 @@ static void test_delay_holds_then_follows(void** state) {
 static void test_settings_that_do_not_fit_are_refused(void** state) {
   (void)state;
   dpc_rollout* rollout = NULL;
+  dpc_rollout_result result;
   const size_t mark = arena.used;
-  dpc_rollout_def def = default_def();
-  def.controller.n_actions = SMALL_HORIZON;
-  assert_fails(dpc_rollout_create(&def, policy, &arena, &rollout, &error), DPC_ERR_CONFIG, &error,
+  dpc_rollouts_def def = {.rollout = default_def(), .count = 1};
+  def.rollout.controller.n_actions = SMALL_HORIZON;
+  assert_fails(dpc_rollout_create(&def.rollout.controller, dpc_policy_info(policy), &arena,
+                                  &rollout, &error),
+               DPC_ERR_CONFIG, &error, "n_actions");
+  assert_fails(dpc_rollouts_run(&def, policy, &result, &error), DPC_ERR_CONFIG, &error,
                "n_actions");
-  def = default_def();
-  def.sampler.steps = 101;
-  assert_fails(dpc_rollout_create(&def, policy, &arena, &rollout, &error), DPC_ERR_CONFIG, &error,
-               "steps");
+  def.rollout = default_def();
+  def.rollout.sampler.steps = 101;
+  assert_fails(dpc_rollouts_run(&def, policy, &result, &error), DPC_ERR_CONFIG, &error, "steps");
   assert_null(rollout);
   assert_true(arena.used == mark);
-}
-
-// --- many ------------------------------------------------------------------------------------------
-
-typedef struct visits {
-  int count;
-  int fail_at;  // -1: never
-  bool in_order;
-} visits;
-
-static dpc_status visit(void* user, const dpc_rollout_result* result, const dpc_episode* episode,
-                        dpc_error* why) {
-  visits* v = user;
-  v->in_order &= result->seed == 20 + (uint32_t)v->count && episode != NULL &&
-                 episode->seed == result->seed && episode->length == result->steps;
-  if (v->count == v->fail_at) return dpc_fail(why, DPC_ERR_IO, "disk full");
-  v->count += 1;
-  return DPC_OK;
-}
-
-static void test_threads_do_not_matter(void** state) {
-  (void)state;
-  dpc_rollout_result one[SEEDS], three[SEEDS];
-  visits v = {.fail_at = -1, .in_order = true};
-  dpc_rollouts_def def = {.rollout = default_def(), .first_seed = 20, .count = SEEDS, .threads = 1};
-  assert_ok(dpc_rollouts_run(&def, policy, one, &error), &error);
-  def.threads = 3;
-  def.record = true;
-  def.visit = visit;
-  def.user = &v;
-  assert_ok(dpc_rollouts_run(&def, policy, three, &error), &error);
-  assert_int_equal(v.count, SEEDS);
-  assert_true(v.in_order);
-  for (int i = 0; i < SEEDS; ++i) {
-    assert_int_equal(one[i].seed, 20 + i);
-    assert_true(one[i].score == three[i].score && one[i].steps == three[i].steps);
-  }
-}
-
-static void test_first_failure_ends_it(void** state) {
-  (void)state;
-  dpc_rollout_result results[SEEDS];
-  visits v = {.fail_at = 2, .in_order = true};
-  const dpc_rollouts_def def = {.rollout = default_def(),
-                                .first_seed = 20,
-                                .count = SEEDS,
-                                .threads = 2,
-                                .record = true,
-                                .visit = visit,
-                                .user = &v};
-  assert_fails(dpc_rollouts_run(&def, policy, results, &error), DPC_ERR_IO, &error, "disk full");
-  assert_int_equal(v.count, 2);
-}
-
-static void test_last_seed_of_all(void** state) {
-  (void)state;
-  dpc_rollout_result results[2];
-  const dpc_rollouts_def def = {
-      .rollout = default_def(), .first_seed = UINT32_MAX - 1, .count = 2, .threads = 2};
-  assert_ok(dpc_rollouts_run(&def, policy, results, &error), &error);
-  assert_int_equal(results[1].seed, UINT32_MAX);
-}
-
-// --- what they say together ------------------------------------------------------------------------
-
-// Worked out from Wilson's formula by hand, and the ends of the scale.
-static void test_wilson(void** state) {
-  (void)state;
-  double interval[2];
-  dpc_score_wilson(110, 200, interval);
-  assert_near(interval[0], 0.48076, 2e-5);
-  assert_near(interval[1], 0.61736, 2e-5);
-  dpc_score_wilson(0, 10, interval);
-  assert_true(interval[0] == 0 && interval[1] > 0.2 && interval[1] < 0.35);
-  dpc_score_wilson(10, 10, interval);
-  assert_true(interval[1] == 1 && interval[0] < 0.8 && interval[0] > 0.65);
-}
-
-// For many episodes the bootstrap's interval is the normal one, 1.96 standard errors to each side.
-static void test_bootstrap(void** state) {
-  (void)state;
-  enum { COUNT = 400 };
-  static dpc_rollout_result results[COUNT];
-  dpc_score score, again;
-  for (int i = 0; i < COUNT; ++i) {
-    results[i] =
-        (dpc_rollout_result){.score = i * 7 % COUNT / (COUNT - 1.0), .success = i % 4 == 0};
-  }
-  assert_ok(dpc_score_of(results, COUNT, 3, &score, &error), &error);
-  assert_ok(dpc_score_of(results, COUNT, 3, &again, &error), &error);
-  const double half = 1.96 * sqrt(1.0 / 12 / COUNT);
-  assert_near(score.mean, 0.5, 1e-9);
-  assert_near(score.mean_ci95[0], 0.5 - half, 0.1 * half);
-  assert_near(score.mean_ci95[1], 0.5 + half, 0.1 * half);
-  assert_near(score.success, 0.25, 1e-12);
-  assert_memory_equal(&score, &again, sizeof score);
-  assert_ok(dpc_score_of(results, 1, 3, &score, &error), &error);
-  assert_true(score.mean_ci95[0] == results[0].score && score.mean_ci95[1] == results[0].score);
-}
-
-// What a trainer calls gives what evaluating by hand gives.
-static void test_scores_a_checkpoint(void** state) {
-  (void)state;
-  char path[] = "/tmp/dpc_rollout_XXXXXX";
-  const int fd = mkstemp(path);
-  assert_true(fd >= 0);
-  close(fd);
-  assert_ok(small_policy_save(path, &arena, &error), &error);
-  dpc_rollout_result results[SEEDS];
-  dpc_score by_hand, score;
-  const dpc_rollouts_def def = {.rollout = default_def(), .first_seed = 3, .count = SEEDS};
-  assert_ok(dpc_rollouts_run(&def, policy, results, &error), &error);
-  assert_ok(dpc_score_of(results, SEEDS, 0, &by_hand, &error), &error);
-  assert_ok(dpc_score_checkpoint(path, 3, SEEDS, 2, &score, &error), &error);
-  assert_memory_equal(&score, &by_hand, sizeof score);
-  unlink(path);
-  assert_fails(dpc_score_checkpoint(path, 3, SEEDS, 2, &score, &error), DPC_ERR_IO, &error, path);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_records_all_of_an_episode),
       cmocka_unit_test(test_earlier_episodes_leave_no_trace),
+      cmocka_unit_test(test_left_in_flight_leaves_no_trace),
       cmocka_unit_test(test_noise_is_the_run_seeds),
       cmocka_unit_test(test_delay_holds_then_follows),
       cmocka_unit_test(test_settings_that_do_not_fit_are_refused),
-      cmocka_unit_test(test_threads_do_not_matter),
-      cmocka_unit_test(test_first_failure_ends_it),
-      cmocka_unit_test(test_last_seed_of_all),
-      cmocka_unit_test(test_wilson),
-      cmocka_unit_test(test_bootstrap),
-      cmocka_unit_test(test_scores_a_checkpoint),
   };
   return cmocka_run_group_tests_name("rollout", tests, set_up, tear_down);
 }

@@ -117,10 +117,6 @@ static error_t parse(int key, char* text, struct argp_state* state) {
 static dpc_status visit(void* user, const dpc_rollout_result* result, const dpc_episode* episode,
                         dpc_error* error) {
   eval* e = user;
-  if (dpc_cli_interrupted()) {
-    return dpc_fail(error, DPC_ERR_INTERRUPTED, "interrupted after %d of %d episodes", e->finished,
-                    e->def.count);
-  }
   if (e->record_dir != NULL && (result->success || !e->successes_only)) {
     // numbered by seed, so that what is recorded does not depend on which others succeed
     const int index = (int)(result->seed - e->def.first_seed);
@@ -156,7 +152,8 @@ static dpc_status run_episodes(eval* e, dpc_error* error) {
                               .threads = e->threads > 0 ? e->threads : 0,
                               .record = e->record_dir != NULL || e->picture != NULL,
                               .visit = visit,
-                              .user = e};
+                              .user = e,
+                              .interrupted = dpc_cli_interrupted};
   e->results = calloc((size_t)count, sizeof *e->results);
   if (e->results == NULL)
     return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %d results", count);
@@ -260,6 +257,7 @@ int main(int argc, char** argv) {
   };
   static eval e = {.delay = -1, .n_actions = -1, .threads = -1};
   e.engine = dpc_engine_def_default();
+  e.engine.threads = 1;  // the processors have episodes to work on
   dpc_error error = {""};
   dpc_cli_start(&program, argc, argv, &e.cli, &e);
   dpc_cli_catch_signals();

@@ -2,40 +2,34 @@
 
 #include <string.h>
 
-#include "runtime/planner.h"
-
 struct dpc_rollout {
   dpc_controller* controller;
-  dpc_planner* planner;
   dpc_push_task* task;
-  uint64_t epoch;  // episodes begun
+
+  // the episode
+  uint64_t epoch;  // tells the controller episodes apart
+  uint32_t seed;
+  float obs[DPC_PUSH_OBS_DIM];  // what is seen now
+  bool waiting;                 // for the answer to `request`
+  dpc_plan_request request;
+  uint64_t failed_before;  // plans, in earlier episodes
+  dpc_episode* record;     // NULL: not wanted
 };
 
-dpc_rollout_def dpc_rollout_def_default(const dpc_checkpoint_info* info) {
-  dpc_rollout_def def = {.sampler = info->sampler, .controller = dpc_controller_def_default()};
-  def.controller.delay = 0;
-  def.controller.action_min = 0;
-  def.controller.action_max = DPC_PUSH_SIZE;
-  return def;
-}
-
-static dpc_status create(const dpc_rollout_def* def, const dpc_policy* policy, dpc_arena* arena,
-                         dpc_rollout* r, dpc_error* error) {
-  const dpc_checkpoint_info* info = dpc_policy_info(policy);
+static dpc_status create(const dpc_controller_def* def, const dpc_checkpoint_info* policy,
+                         dpc_arena* arena, dpc_rollout* r, dpc_error* error) {
   const dpc_interface* world = dpc_push_task_interface();
-  DPC_TRY(dpc_controller_create(&def->controller, info, world, arena, &r->controller, error));
-  DPC_TRY(dpc_planner_create(policy, &def->sampler, 1, arena, &r->planner, error));
+  DPC_TRY(dpc_controller_create(def, policy, world, arena, &r->controller, error));
   return dpc_push_task_create(&r->task, error);
 }
 
-dpc_status dpc_rollout_create(const dpc_rollout_def* def, const dpc_policy* policy,
+dpc_status dpc_rollout_create(const dpc_controller_def* def, const dpc_checkpoint_info* policy,
                               dpc_arena* arena, dpc_rollout** out, dpc_error* error) {
   const size_t mark = dpc_arena_mark(arena);
   dpc_rollout* r = DPC_TAKE(arena, dpc_rollout, 1);
   if (r == NULL) return dpc_arena_full(arena, "a rollout", error);
   const dpc_status status = create(def, policy, arena, r, error);
   if (status != DPC_OK) {
-    dpc_rollout_destroy(r);
     dpc_arena_release(arena, mark);
     return status;
   }
@@ -44,75 +38,114 @@ dpc_status dpc_rollout_create(const dpc_rollout_def* def, const dpc_policy* poli
 }
 
 void dpc_rollout_destroy(dpc_rollout* rollout) {
-  if (rollout == NULL) return;
-  dpc_push_task_destroy(rollout->task);
-  dpc_planner_destroy(rollout->planner);
+  if (rollout != NULL) dpc_push_task_destroy(rollout->task);
+}
+
+// --- recording -------------------------------------------------------------------------------------
+
+static dpc_status begin_record(dpc_rollout* r, dpc_error* error) {
+  r->record->interface = *dpc_push_task_interface();
+  r->record->seed = r->seed;
+  return dpc_episode_resize(r->record, DPC_PUSH_STEPS_MAX, DPC_PUSH_OBS_DIM, DPC_PUSH_ACTION_DIM,
+                            error);
+}
+
+// The step that was taken, and what was seen before it.
+static void record_step(dpc_rollout* r, const float* action) {
+  const dpc_push_progress progress = dpc_push_task_progress(r->task);
+  const size_t row = (size_t)progress.steps - 1;
+  memcpy(r->record->obs + row * DPC_PUSH_OBS_DIM, r->obs, sizeof r->obs);
+  memcpy(r->record->action + row * DPC_PUSH_ACTION_DIM, action,
+         sizeof(float) * DPC_PUSH_ACTION_DIM);
+  r->record->reward[row] = progress.reward;
+  r->record->done[row] = progress.done;
+}
+
+static dpc_status end_record(dpc_rollout* r, dpc_error* error) {
+  const int steps = dpc_push_task_progress(r->task).steps;
+  DPC_TRY(dpc_episode_resize(r->record, steps, DPC_PUSH_OBS_DIM, DPC_PUSH_ACTION_DIM, error));
+  r->record->last_obs = r->record->obs + (size_t)steps * DPC_PUSH_OBS_DIM;
+  memcpy(r->record->last_obs, r->obs, sizeof r->obs);
+  return DPC_OK;
 }
 
 // --- an episode ------------------------------------------------------------------------------------
 
-// One tick: a plan that is due is made on the spot, and the controller waits with it for its tick.
-static void decide(dpc_rollout* r, const dpc_tick_input* input, dpc_tick_output* output) {
-  dpc_plan_request request;
-  dpc_plan plan;
-  const bool wanted = dpc_controller_observe(r->controller, input, &request);
-  if (wanted) dpc_planner_make(r->planner, &request, &plan);
-  dpc_controller_tick(r->controller, input, wanted ? &plan : NULL, output);
+static dpc_tick_input input_now(const dpc_rollout* r) {
+  return (dpc_tick_input){.tick = (uint64_t)dpc_push_task_progress(r->task).steps,
+                          .epoch = r->epoch,
+                          .seed = r->seed,
+                          .obs = r->obs,
+                          .fresh = true};
 }
 
-static void record_step(dpc_episode* episode, int row, const float* obs, const float* action,
-                        const dpc_push_progress* progress) {
-  memcpy(episode->obs + (size_t)row * DPC_PUSH_OBS_DIM, obs, sizeof(float) * DPC_PUSH_OBS_DIM);
-  memcpy(episode->action + (size_t)row * DPC_PUSH_ACTION_DIM, action,
-         sizeof(float) * DPC_PUSH_ACTION_DIM);
-  episode->reward[row] = progress->reward;
-  episode->done[row] = progress->done;
-}
-
-static dpc_status begin_record(dpc_episode* episode, uint32_t seed, dpc_error* error) {
-  episode->interface = *dpc_push_task_interface();
-  episode->seed = seed;
-  return dpc_episode_resize(episode, DPC_PUSH_STEPS_MAX, DPC_PUSH_OBS_DIM, DPC_PUSH_ACTION_DIM,
-                            error);
-}
-
-static dpc_status end_record(dpc_episode* episode, int steps, const float* last_obs,
-                             dpc_error* error) {
-  DPC_TRY(dpc_episode_resize(episode, steps, DPC_PUSH_OBS_DIM, DPC_PUSH_ACTION_DIM, error));
-  episode->last_obs = episode->obs + (size_t)steps * DPC_PUSH_OBS_DIM;
-  memcpy(episode->last_obs, last_obs, sizeof(float) * DPC_PUSH_OBS_DIM);
+// A tick's second half, with the plan if it asked for one, and what the world makes of it.
+static dpc_status act(dpc_rollout* r, const dpc_plan* plan, dpc_error* error) {
+  const dpc_tick_input input = input_now(r);
+  dpc_tick_output output;
+  dpc_controller_tick(r->controller, &input, plan, &output);
+  DPC_TRY(dpc_push_task_step(r->task, output.action, error));
+  if (r->record != NULL) record_step(r, output.action);
+  dpc_push_task_observe(r->task, r->obs);
   return DPC_OK;
 }
 
-dpc_status dpc_rollout_run(dpc_rollout* rollout, uint32_t seed, dpc_episode* episode,
-                           dpc_rollout_result* result, dpc_error* error) {
-  dpc_rollout* r = rollout;
-  float obs[DPC_PUSH_OBS_DIM];
-  if (episode != NULL) DPC_TRY(begin_record(episode, seed, error));
-  const uint64_t failed = dpc_controller_counts(r->controller)->failed;
-  const uint64_t epoch = r->epoch++;
-  dpc_push_task_reset(r->task, seed);
-  dpc_push_task_observe(r->task, obs);
-  dpc_push_progress progress = dpc_push_task_progress(r->task);
-  while (!progress.done) {
-    const dpc_tick_input input = {
-        .tick = (uint64_t)progress.steps, .epoch = epoch, .seed = seed, .obs = obs, .fresh = true};
-    dpc_tick_output output;
-    decide(r, &input, &output);
-    DPC_TRY(dpc_push_task_step(r->task, output.action, error));
-    progress = dpc_push_task_progress(r->task);
-    if (episode != NULL) {
-      record_step(episode, progress.steps - 1, obs, output.action, &progress);
-    }
-    dpc_push_task_observe(r->task, obs);
+// Whole ticks, up to the first half of one that asks for a plan.
+static dpc_status play(dpc_rollout* r, dpc_error* error) {
+  while (!dpc_push_task_progress(r->task).done) {
+    const dpc_tick_input input = input_now(r);
+    r->waiting = dpc_controller_observe(r->controller, &input, &r->request);
+    if (r->waiting) return DPC_OK;
+    DPC_TRY(act(r, NULL, error));
   }
-  if (episode != NULL) DPC_TRY(end_record(episode, progress.steps, obs, error));
+  return r->record != NULL ? end_record(r, error) : DPC_OK;
+}
+
+dpc_status dpc_rollout_begin(dpc_rollout* rollout, uint32_t seed, dpc_episode* episode,
+                             dpc_error* error) {
+  dpc_rollout* r = rollout;
+  r->epoch += 1;
+  r->seed = seed;
+  r->waiting = false;
+  r->failed_before = dpc_controller_counts(r->controller)->failed;
+  r->record = episode;
+  if (r->record != NULL) DPC_TRY(begin_record(r, error));
+  dpc_push_task_reset(r->task, seed);
+  dpc_push_task_observe(r->task, r->obs);
+  return play(r, error);
+}
+
+const dpc_plan_request* dpc_rollout_request(const dpc_rollout* rollout) {
+  return rollout->waiting ? &rollout->request : NULL;
+}
+
+dpc_status dpc_rollout_advance(dpc_rollout* rollout, const dpc_plan* plan, dpc_error* error) {
+  DPC_ASSERT(rollout->waiting);
+  rollout->waiting = false;
+  DPC_TRY(act(rollout, plan, error));
+  return play(rollout, error);
+}
+
+void dpc_rollout_outcome(const dpc_rollout* rollout, dpc_rollout_result* result) {
+  const dpc_push_progress progress = dpc_push_task_progress(rollout->task);
+  DPC_ASSERT(progress.done);
   *result = (dpc_rollout_result){
-      .seed = seed,
+      .seed = rollout->seed,
       .steps = progress.steps,
       .score = progress.score,
       .success = progress.success,
-      .failed_plans = dpc_controller_counts(r->controller)->failed - failed,
+      .failed_plans = dpc_controller_counts(rollout->controller)->failed - rollout->failed_before,
   };
+}
+
+dpc_status dpc_rollout_run(dpc_rollout* rollout, dpc_planner* planner, uint32_t seed,
+                           dpc_episode* episode, dpc_rollout_result* result, dpc_error* error) {
+  DPC_TRY(dpc_rollout_begin(rollout, seed, episode, error));
+  while (dpc_rollout_request(rollout) != NULL) {
+    dpc_plan plan;
+    dpc_planner_make(planner, dpc_rollout_request(rollout), &plan);
+    DPC_TRY(dpc_rollout_advance(rollout, &plan, error));
+  }
+  dpc_rollout_outcome(rollout, result);
   return DPC_OK;
 }

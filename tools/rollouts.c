@@ -8,7 +8,11 @@
 // Address space of one thread's work area; only what is touched takes memory.
 static const size_t WORK_SIZE = (size_t)1 << 30;
 
-enum { THREADS_MAX = 1024 };
+enum {
+  THREADS_MAX = 1024,
+  FLIGHTS_MAX = 16,  // of one thread; more gain little, and the first results come later
+  NONE = -1
+};
 
 // One episode, from its run to its visit.
 typedef struct slot {
@@ -23,22 +27,43 @@ typedef struct shared {
   const dpc_rollouts_def* def;
   dpc_rollout_result* results;
   slot* slots;  // [count]
+  int threads;
   pthread_mutex_t mutex;
   int next_run, next_visit;
-  bool ended;         // by a failure
+  int unfinished;     // episodes, begun or not
+  bool ended;         // by a failure or an interruption
   dpc_status status;  // of the run
   dpc_error error;
 } shared;
 
+// An episode in flight, or a place for one.
+typedef struct flight {
+  dpc_rollout* rollout;
+  int index;  // of its slot
+} flight;
+
+// A thread with its episodes, which take turns, and the planner that plans for all of them.
 typedef struct worker {
   shared* all;
   dpc_arena arena;
-  dpc_rollout* rollout;
+  dpc_planner* planner;
+  int flights_max, flying;
+  flight flights[FLIGHTS_MAX];             // the first `flying` are in flight, and want a plan
+  dpc_plan_request requests[FLIGHTS_MAX];  // of these
+  dpc_plan plans[FLIGHTS_MAX];             // and the answers
   pthread_t thread;
   bool started;
 } worker;
 
-// --- a worker --------------------------------------------------------------------------------------
+dpc_rollout_def dpc_rollout_def_default(const dpc_checkpoint_info* info) {
+  dpc_rollout_def def = {.sampler = info->sampler, .controller = dpc_controller_def_default()};
+  def.controller.delay = 0;
+  def.controller.action_min = 0;
+  def.controller.action_max = DPC_PUSH_SIZE;
+  return def;
+}
+
+// --- what the threads share ------------------------------------------------------------------------
 
 static dpc_status visit_slot(shared* s, int i) {
   slot* at = &s->slots[i];
@@ -61,26 +86,89 @@ static void visit_finished(shared* s) {
   }
 }
 
-// The next episode to run, or -1.
-static int take_next(shared* s) {
+static int share_of(int episodes, int threads) {
+  return (episodes + threads - 1) / threads;
+}
+
+// The next episode for a thread with `flying` in flight, or NONE: no thread takes more than its share
+// of what is left to do, so that at the end none stands idle while another has many to finish.
+static int take_next(shared* s, int flying) {
   pthread_mutex_lock(&s->mutex);
-  const int i = s->ended || s->next_run == s->def->count ? -1 : s->next_run++;
+  const bool any = !s->ended && s->next_run < s->def->count;
+  const int i = any && flying < share_of(s->unfinished, s->threads) ? s->next_run++ : NONE;
   pthread_mutex_unlock(&s->mutex);
   return i;
 }
 
+static void finish(shared* s, int i) {
+  pthread_mutex_lock(&s->mutex);
+  s->slots[i].finished = true;
+  s->unfinished -= 1;
+  visit_finished(s);
+  pthread_mutex_unlock(&s->mutex);
+}
+
+static bool goes_on(shared* s) {
+  pthread_mutex_lock(&s->mutex);
+  if (!s->ended && s->def->interrupted != NULL && s->def->interrupted()) {
+    s->ended = true;
+    s->status = dpc_fail(&s->error, DPC_ERR_INTERRUPTED, "interrupted after %d of %d episodes",
+                         s->next_visit, s->def->count);
+  }
+  const bool ended = s->ended;
+  pthread_mutex_unlock(&s->mutex);
+  return !ended;
+}
+
+// --- a worker --------------------------------------------------------------------------------------
+
+// After a flight was begun or advanced: when it is over, the last one takes its place.
+static void settle(worker* w, int at, dpc_status status) {
+  const flight f = w->flights[at];
+  if (status == DPC_OK && dpc_rollout_request(f.rollout) != NULL) return;
+  if (status == DPC_OK) dpc_rollout_outcome(f.rollout, &w->all->results[f.index]);
+  w->all->slots[f.index].status = status;
+  finish(w->all, f.index);
+  w->flying -= 1;
+  w->flights[at] = w->flights[w->flying];
+  w->flights[w->flying] = f;
+}
+
+static void begin_flights(worker* w) {
+  const dpc_rollouts_def* def = w->all->def;
+  while (w->flying < w->flights_max) {
+    const int i = take_next(w->all, w->flying);
+    if (i == NONE) return;
+    slot* at = &w->all->slots[i];
+    flight* f = &w->flights[w->flying++];
+    f->index = i;
+    settle(w, w->flying - 1,
+           dpc_rollout_begin(f->rollout, def->first_seed + (uint32_t)i,
+                             def->record ? &at->episode : NULL, &at->error));
+  }
+}
+
+// All flights want a plan.
+static void plan_together(worker* w) {
+  for (int i = 0; i < w->flying; ++i) {
+    w->requests[i] = *dpc_rollout_request(w->flights[i].rollout);
+  }
+  dpc_planner_make_together(w->planner, w->flying, w->requests, w->plans);
+}
+
+// From the last to the first: one that is over is replaced by one that has been advanced.
+static void advance_flights(worker* w) {
+  for (int i = w->flying - 1; i >= 0; --i) {
+    const flight* f = &w->flights[i];
+    settle(w, i, dpc_rollout_advance(f->rollout, &w->plans[i], &w->all->slots[f->index].error));
+  }
+}
+
 static void* work(void* argument) {
   worker* w = argument;
-  shared* s = w->all;
-  for (int i = take_next(s); i >= 0; i = take_next(s)) {
-    slot* at = &s->slots[i];
-    dpc_episode* episode = s->def->record ? &at->episode : NULL;
-    at->status = dpc_rollout_run(w->rollout, s->def->first_seed + (uint32_t)i, episode,
-                                 &s->results[i], &at->error);
-    pthread_mutex_lock(&s->mutex);
-    at->finished = true;
-    visit_finished(s);
-    pthread_mutex_unlock(&s->mutex);
+  for (begin_flights(w); w->flying > 0 && goes_on(w->all); begin_flights(w)) {
+    plan_together(w);
+    advance_flights(w);
   }
   return NULL;
 }
@@ -98,9 +186,23 @@ static int thread_count(const dpc_rollouts_def* def) {
   return useful < THREADS_MAX ? useful : THREADS_MAX;
 }
 
-static dpc_status make_worker(worker* w, const dpc_policy* policy, dpc_error* error) {
+static dpc_status make_worker(worker* w, shared* s, const dpc_policy* policy, dpc_error* error) {
+  const dpc_rollout_def* def = &s->def->rollout;
+  const int share = share_of(s->def->count, s->threads);
+  w->all = s;
+  w->flights_max = share < FLIGHTS_MAX ? share : FLIGHTS_MAX;
   DPC_TRY(dpc_arena_map(&w->arena, WORK_SIZE, error));
-  return dpc_rollout_create(&w->all->def->rollout, policy, &w->arena, &w->rollout, error);
+  for (int i = 0; i < w->flights_max; ++i) {
+    DPC_TRY(dpc_rollout_create(&def->controller, dpc_policy_info(policy), &w->arena,
+                               &w->flights[i].rollout, error));
+  }
+  return dpc_planner_create(policy, &def->sampler, w->flights_max, &w->arena, &w->planner, error);
+}
+
+static void free_worker(worker* w) {
+  for (int i = 0; i < w->flights_max; ++i) dpc_rollout_destroy(w->flights[i].rollout);
+  dpc_planner_destroy(w->planner);
+  dpc_arena_unmap(&w->arena);
 }
 
 // The calling thread is the first worker.
@@ -115,14 +217,11 @@ static void run_workers(worker* workers, int count) {
   }
 }
 
-static dpc_status make_and_run(shared* s, worker* workers, int count, const dpc_policy* policy,
+static dpc_status make_and_run(shared* s, worker* workers, const dpc_policy* policy,
                                dpc_error* error) {
-  DPC_ASSERT(count >= 1);
-  for (int i = 0; i < count; ++i) {
-    workers[i].all = s;
-    DPC_TRY(make_worker(&workers[i], policy, error));
-  }
-  run_workers(workers, count);
+  DPC_ASSERT(s->threads >= 1);
+  for (int i = 0; i < s->threads; ++i) DPC_TRY(make_worker(&workers[i], s, policy, error));
+  run_workers(workers, s->threads);
   if (s->status != DPC_OK && error != NULL) *error = s->error;
   return s->status;
 }
@@ -131,19 +230,19 @@ dpc_status dpc_rollouts_run(const dpc_rollouts_def* def, const dpc_policy* polic
                             dpc_rollout_result* results, dpc_error* error) {
   DPC_ASSERT(def->count >= 1 && def->threads >= 0);
   DPC_ASSERT((uint64_t)def->first_seed + (uint64_t)def->count <= (uint64_t)1 << 32);
-  const int threads = thread_count(def);
-  shared s = {.def = def, .results = results, .mutex = PTHREAD_MUTEX_INITIALIZER};
-  worker* workers = calloc((size_t)threads, sizeof *workers);
+  shared s = {.def = def,
+              .results = results,
+              .threads = thread_count(def),
+              .unfinished = def->count,
+              .mutex = PTHREAD_MUTEX_INITIALIZER};
+  worker* workers = calloc((size_t)s.threads, sizeof *workers);
   s.slots = calloc((size_t)def->count, sizeof *s.slots);
   dpc_status status = DPC_OK;
   if (workers == NULL || s.slots == NULL) {
     status = dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %d episodes", def->count);
   } else {
-    status = make_and_run(&s, workers, threads, policy, error);
-    for (int i = 0; i < threads; ++i) {
-      dpc_rollout_destroy(workers[i].rollout);
-      dpc_arena_unmap(&workers[i].arena);
-    }
+    status = make_and_run(&s, workers, policy, error);
+    for (int i = 0; i < s.threads; ++i) free_worker(&workers[i]);
     for (int i = 0; i < def->count; ++i) dpc_episode_free(&s.slots[i].episode);
   }
   free(workers);

@@ -60,7 +60,9 @@ dpc_status dpc_score_of(const dpc_rollout_result* results, int count, uint32_t s
 static dpc_status score_policy(const char* path, uint32_t first_seed, int count, int threads,
                                dpc_arena* arena, dpc_score* out, dpc_error* error) {
   dpc_policy* policy = NULL;
-  DPC_TRY(dpc_policy_load(path, arena, &policy, error));
+  dpc_engine_def engine = dpc_engine_def_default();
+  engine.threads = 1;  // the processors have episodes to work on
+  DPC_TRY(dpc_policy_load_for(path, &engine, arena, &policy, error));
   const dpc_rollouts_def def = {.rollout = dpc_rollout_def_default(dpc_policy_info(policy)),
                                 .first_seed = first_seed,
                                 .count = count,
