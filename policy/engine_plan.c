@@ -58,7 +58,8 @@ static bool is_narrow(const dpc_engine* e, const dpc_unet_conv* conv) {
 
 static dpc_storage choose_storage(const dpc_engine* e, const dpc_unet_conv* conv) {
   if (!dpc_engine_rounds(e)) return DPC_STORAGE_FP32;
-  const bool narrow = e->precision == DPC_PRECISION_BF12 && is_narrow(e, conv);
+  const bool narrow =
+      e->precision == DPC_PRECISION_BF12 && e->kernels->bf16_dot && is_narrow(e, conv);
   return narrow ? DPC_STORAGE_BF12 : DPC_STORAGE_BF16;
 }
 

@@ -33,7 +33,7 @@ dpc_status dpc_bench_probe_create(const dpc_engine_info* engine, int threads, in
   DPC_ASSERT(threads >= 1);
   const size_t grain = (size_t)GRAIN * (size_t)threads;
   dpc_bench_probe probe = {.loops = dpc_probe_of(engine->isa),
-                           .bf16 = strcmp(engine->precision, "bf16") == 0,
+                           .bf16 = strcmp(engine->precision, "fp32") != 0,
                            .threads = threads,
                            .size = (engine->weight_bytes + grain - 1) / grain * grain};
   DPC_TRY(dpc_samples_create((size_t)rounds, arena, &probe.compute, error));

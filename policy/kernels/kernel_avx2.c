@@ -27,15 +27,15 @@ static void conv(const dpc_conv_call* call) {
 }
 
 static void norm(const dpc_norm_call* call) {
-  norm_rows(call, dpc_to_bf16_generic);
+  norm_rows(call, lanes_to_bf16);
 }
 
 const dpc_kernels dpc_kernels_avx2 = {
     .name = "avx2",
     .group = tile_group,
-    .group_bf16 = dpc_group_generic,
+    .group_bf16 = tile_group,
     .conv = conv,
-    .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_bf16 = dpc_conv_bf16_avx2,
     .conv_bf12 = dpc_conv_bf12_generic,
     .norm = norm,
     .to_bf16 = dpc_to_bf16_generic,

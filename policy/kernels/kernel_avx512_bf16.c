@@ -28,8 +28,13 @@ static void to_bf16(int n, const float* from, uint16_t* to) {
   for (; i < n; ++i) to[i] = dpc_bf16(from[i]);
 }
 
+static inline void round_lanes(lanes z, uint16_t* to) {
+  const __m256bh rounded = _mm512_cvtneps_pbh((__m512)z);
+  memcpy(to, &rounded, sizeof rounded);
+}
+
 static void norm(const dpc_norm_call* call) {
-  norm_rows(call, to_bf16);
+  norm_rows(call, round_lanes);
 }
 
 const dpc_kernels dpc_kernels_avx512_bf16 = {

@@ -108,7 +108,7 @@ void dpc_to_bf16_generic(int n, const float* from, uint16_t* to) {
 }
 
 static void norm(const dpc_norm_call* call) {
-  norm_rows(call, dpc_to_bf16_generic);
+  norm_rows(call, lanes_to_bf16);
 }
 
 const dpc_kernels dpc_kernels_generic = {

@@ -83,7 +83,7 @@ typedef enum dpc_isa {
 
 typedef struct dpc_kernels {
   const char* name;
-  bool bf16_dot;                     // conv_bf16 is faster than conv
+  bool bf16_dot;                     // conv_bf16 and conv_bf12 are faster than conv
   int (*group)(int positions);       // most blocks that one group of conv's has
   int (*group_bf16)(int positions);  // likewise of conv_bf16's
   void (*conv)(const dpc_conv_call* call);

@@ -180,10 +180,20 @@ static inline void join_channels(const dpc_norm_call* call, float* mean, float* 
 
 // --- the whole -----------------------------------------------------------------------------------
 
-typedef void round_block(int n, const float* from, uint16_t* to);
+typedef uint16_t lanes_half __attribute__((vector_size(sizeof(uint16_t) * LANES)));
+typedef void lanes_round(lanes z, uint16_t* to);
+
+// As dpc_bf16.
+LANES_INLINE void lanes_to_bf16(lanes z, uint16_t* to) {
+  const lanes_bits bits = (lanes_bits)z, is_nan = z != z;
+  const lanes_bits rounded = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
+  const lanes_bits upper = ((rounded & ~is_nan) | (quiet & is_nan)) >> 16;
+  const lanes_half half = __builtin_convertvector(upper, lanes_half);
+  memcpy(to, &half, sizeof half);
+}
 
 LANES_INLINE void norm_apply(const dpc_norm_call* call, const bool film, const bool around,
-                             const float* mean, const float* factor, round_block* to_bf16) {
+                             const float* mean, const float* factor, lanes_round* to_bf16) {
   for (int c = 0; c < call->channels; c += LANES) {
     const lanes middle = lanes_load(mean + c), beta = lanes_load(call->beta + c);
     const lanes slope = lanes_load(factor + c) * lanes_load(call->gamma + c);
@@ -196,15 +206,13 @@ LANES_INLINE void norm_apply(const dpc_norm_call* call, const bool film, const b
       lanes z = lanes_mish((lanes_load(call->x + t * call->x_row + c) - middle) * slope + beta);
       if (film) z = scale * z + shift;
       if (around) z += lanes_load(call->around + t * call->around_row + c);
-      float values[LANES];
-      lanes_store(values, z);
       if (call->out != NULL) lanes_store(call->out + t * call->out_row + c, z);
-      if (call->out_bf16 != NULL) to_bf16(LANES, values, call->out_bf16 + t * call->out_row + c);
+      if (call->out_bf16 != NULL) to_bf16(z, call->out_bf16 + t * call->out_row + c);
     }
   }
 }
 
-LANES_INLINE void norm_rows(const dpc_norm_call* call, round_block* to_bf16) {
+LANES_INLINE void norm_rows(const dpc_norm_call* call, lanes_round* to_bf16) {
   float mean[DPC_CHANNELS_MAX], squares[DPC_CHANNELS_MAX];
   channel_moments(call, mean, squares);
   // by the width alone: a part of the channels is to come out as the whole does
