@@ -29,10 +29,11 @@ struct dpc_team {
   atomic_bool stop;
 };
 
-// Wait a moment, but let others run when it takes long: with fewer CPUs than threads, the one that
-// is waited for needs this one.
+// Wait a moment, but let others run when it takes longer than a part of a step does: with fewer CPUs
+// than threads, the one that is waited for needs this one. Not earlier: whoever else runs here, even at
+// the lowest priority, then has it for a whole turn.
 static void wait_a_moment(int waited) {
-  enum { PATIENCE = 2000 };
+  enum { PATIENCE = 20000 };  // about 0.3 ms
   if (waited > PATIENCE) {
     sched_yield();
     return;
