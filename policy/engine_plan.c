@@ -46,8 +46,8 @@ static int whole_groups(const dpc_norm_mish* norm) {
 // layers of few positions, and in all of a network that no cache holds.
 static bool is_narrow(const dpc_engine* e, const dpc_unet_conv* conv) {
   const size_t beyond_caches = (size_t)16 << 20;  // parameters
-  const bool waits =
-      dpc_conv1d_time(&conv->conv, conv->time) < 8 || dpc_unet_param_count(e->unet) > beyond_caches;
+  const int positions = conv->conv.transposed ? conv->time : conv->time / conv->conv.stride;
+  const bool waits = positions < 8 || dpc_unet_param_count(e->unet) > beyond_caches;
   if (!waits || conv->conv.out % (DPC_BF12_BLOCKS * DPC_LANES) != 0) return false;
   const size_t count = (size_t)conv->conv.out * (size_t)conv->conv.in * (size_t)conv->conv.kernel;
   for (size_t i = 0; i < count; ++i) {
