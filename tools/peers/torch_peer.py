@@ -2,6 +2,7 @@
 """PyTorch's side of tools/peers/run; see dpc_peer.c for what is said and answered.
 
     torch_peer.py eager|jit MODEL THREADS INPUTS
+    torch_peer.py export MODEL TO        # what PyTorch's own exporter makes of the network
 
 The weights are the initialisers of MODEL, an ONNX file; onnx_pb2 must be on the path.
 """
@@ -34,7 +35,18 @@ def load(path):
     return net.eval(), ends
 
 
+def export(model, path):
+    """The model that people have who export from PyTorch."""
+    net, ends = load(model)
+    feeds = tuple(torch.zeros([size or 1 for size in dims]) for dims in ends.values())
+    torch.onnx.export(net, feeds, path, input_names=list(ends), output_names=["prediction"],
+                      opset_version=17)
+
+
 def main():
+    if sys.argv[1] == "export":
+        export(*sys.argv[2:])
+        return
     mode, model, threads, inputs = sys.argv[1:]
     torch.set_num_threads(int(threads))
     torch.set_flush_denormal(True)
