@@ -18,10 +18,11 @@
 
 typedef enum dpc_precision {
   DPC_PRECISION_AUTO,  // bf12 where the processor has dot products of bfloat16, else fp32
-  DPC_PRECISION_FP32,
-  DPC_PRECISION_BF16,  // weights and what they multiply rounded to bfloat16, sums in fp32
-  DPC_PRECISION_BF12,  // the same, but with dot products of bfloat16 weights are kept in 12 bits where
-                       // memory decides how long a layer takes: magnitudes below 2^-15 become 2^-15
+  DPC_PRECISION_FP32,  // all of it; weights that are bfloat16 anyway stream as such
+  DPC_PRECISION_BF16,  // weights rounded to bfloat16; what they multiply too, where the processor has
+                       // dot products of it; sums in fp32
+  DPC_PRECISION_BF12,  // the same, but with dot products weights are kept in 12 bits where memory
+                       // decides how long a layer takes: magnitudes below 2^-15 become 2^-15
 } dpc_precision;
 
 /// Names of the precisions, in order; ends with NULL. For DPC_CHOICE.

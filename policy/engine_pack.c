@@ -77,9 +77,9 @@ static size_t packed_count(const dpc_engine_conv* op, int blocks) {
 }
 
 static int widest_group(const dpc_engine* e, const dpc_engine_conv* op) {
-  if (op->storage == DPC_STORAGE_FP32) return e->kernels->group(op->positions);
   if (op->storage == DPC_STORAGE_BF16) return e->kernels->group_bf16(op->positions);
-  return DPC_BF12_BLOCKS;
+  if (op->storage == DPC_STORAGE_BF12) return DPC_BF12_BLOCKS;
+  return e->kernels->group(op->positions);
 }
 
 // Weights of a thread's share, group after group.
@@ -99,9 +99,13 @@ static bool pack_part(dpc_engine* e, const dpc_engine_conv* op, dpc_engine_part*
                       .width = dpc_group_width(widest_group(e, op), part->blocks - b),
                       .pair = wide ? 1 : 2};
     const size_t at = packed_count(op, b);
-    if (op->storage == DPC_STORAGE_FP32) pack_fp32(&p, (float*)taken + at);
-    if (op->storage == DPC_STORAGE_BF16) pack_bf16(&p, (uint16_t*)taken + at);
-    if (op->storage == DPC_STORAGE_BF12) pack_bf12(&p, (uint16_t*)taken + at);
+    if (wide) {
+      pack_fp32(&p, (float*)taken + at);
+    } else if (op->storage == DPC_STORAGE_BF12) {
+      pack_bf12(&p, (uint16_t*)taken + at);
+    } else {
+      pack_bf16(&p, (uint16_t*)taken + at);
+    }
     b += p.width;
   }
   return true;

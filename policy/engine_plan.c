@@ -42,24 +42,38 @@ static int whole_groups(const dpc_norm_mish* norm) {
   return blocks;
 }
 
+static size_t weight_count(const dpc_unet_conv* conv) {
+  return (size_t)conv->conv.out * (size_t)conv->conv.in * (size_t)conv->conv.kernel;
+}
+
 // Twelve bits pay where the weights' way through memory takes longer than their products: in the
 // layers of few positions, and in all of a network that no cache holds.
-static bool is_narrow(const dpc_engine* e, const dpc_unet_conv* conv) {
+static bool fits_twelve_bits(const dpc_engine* e, const dpc_unet_conv* conv) {
   const size_t beyond_caches = (size_t)16 << 20;  // parameters
   const int positions = conv->conv.transposed ? conv->time : conv->time / conv->conv.stride;
   const bool waits = positions < 8 || dpc_unet_param_count(e->unet) > beyond_caches;
   if (!waits || conv->conv.out % (DPC_BF12_BLOCKS * DPC_LANES) != 0) return false;
-  const size_t count = (size_t)conv->conv.out * (size_t)conv->conv.in * (size_t)conv->conv.kernel;
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < weight_count(conv); ++i) {
     if (!(fabsf(e->params[conv->weight + i]) < 1.99F)) return false;  // 12 bits end at 2
   }
   return true;
 }
 
+// Policies are saved in bfloat16: their weights lose nothing by it.
+static bool is_exact(const dpc_engine* e, const dpc_unet_conv* conv) {
+  for (size_t i = 0; i < weight_count(conv); ++i) {
+    const float weight = e->params[conv->weight + i];
+    if (dpc_from_bf16(dpc_bf16(weight)) != weight) return false;
+  }
+  return true;
+}
+
 static dpc_storage choose_storage(const dpc_engine* e, const dpc_unet_conv* conv) {
-  if (!dpc_engine_rounds(e)) return DPC_STORAGE_FP32;
-  const bool narrow =
-      e->precision == DPC_PRECISION_BF12 && e->kernels->bf16_dot && is_narrow(e, conv);
+  if (e->precision == DPC_PRECISION_FP32) {
+    return e->kernels->widens && is_exact(e, conv) ? DPC_STORAGE_WIDENED : DPC_STORAGE_FP32;
+  }
+  if (!e->kernels->bf16_dot) return DPC_STORAGE_WIDENED;
+  const bool narrow = e->precision == DPC_PRECISION_BF12 && fits_twelve_bits(e, conv);
   return narrow ? DPC_STORAGE_BF12 : DPC_STORAGE_BF16;
 }
 

@@ -95,9 +95,9 @@ struct dpc_engine_work {
   int count;              // timesteps
 };
 
-/// Convolutions read what is rounded to bfloat16.
+/// Convolutions read what is rounded to bfloat16, and not fp32.
 static inline bool dpc_engine_rounds(const dpc_engine* engine) {
-  return engine->precision != DPC_PRECISION_FP32;
+  return engine->precision != DPC_PRECISION_FP32 && engine->kernels->bf16_dot;
 }
 
 /// List the operations; no weights yet.

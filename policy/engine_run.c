@@ -44,6 +44,9 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
     case DPC_STORAGE_FP32:
       e->kernels->conv(&call);
       return;
+    case DPC_STORAGE_WIDENED:
+      e->kernels->conv_widened(&call);
+      return;
     case DPC_STORAGE_BF16:
       e->kernels->conv_bf16(&call);
       return;

@@ -67,6 +67,10 @@ static void run(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage stor
       pack(&call, kernels->group(call.positions), 1);
       kernels->conv(&call);
       return;
+    case DPC_STORAGE_WIDENED:
+      pack(&call, kernels->group(call.positions), 2);
+      kernels->conv_widened(&call);
+      return;
     case DPC_STORAGE_BF16:
       pack(&call, kernels->group_bf16(call.positions), 2);
       kernels->conv_bf16(&call);
@@ -151,6 +155,7 @@ static void test_convolutions(void** state) {
     const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
     if (kernels == NULL) continue;
     sweep_conv(kernels, DPC_STORAGE_FP32);
+    sweep_conv(kernels, DPC_STORAGE_WIDENED);
     sweep_conv(kernels, DPC_STORAGE_BF16);
     sweep_conv(kernels, DPC_STORAGE_BF12);
   }

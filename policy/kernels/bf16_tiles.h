@@ -16,6 +16,7 @@ static inline __m512bh broadcast_pair(const uint16_t* from) {
 #define TILE_LANES                 16
 #define TILE_PAIR                  2
 #define TILE_ELEMENT               uint16_t
+#define TILE_INPUT_ELEMENT         uint16_t
 #define TILE_VECTOR                __m512
 #define TILE_VECTOR_IN             __m512bh
 #define TILE_INPUT(call)           ((call)->in_bf16)

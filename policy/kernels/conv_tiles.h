@@ -2,7 +2,7 @@
 ///
 ///   TILE_VECTOR, TILE_LOAD(p), TILE_STORE(p, v)    a vector of sums and how it moves
 ///   TILE_LANES                                     floats in it
-///   TILE_ELEMENT, TILE_PAIR                        of inputs and weights; how many one lane takes
+///   TILE_ELEMENT, TILE_INPUT_ELEMENT, TILE_PAIR    of weights and input; how many one lane takes
 ///   TILE_INPUT(call)                               the call's input
 ///   TILE_VECTOR_IN, TILE_BROADCAST(p), TILE_MULTIPLY_ADD(s, x, w)
 ///   TILE_LOAD_WEIGHTS(nb, p, w)                    those of one tap for nb blocks, into w[]
@@ -25,7 +25,7 @@ enum { TILE_PARTS = DPC_LANES / TILE_LANES };  // vectors in a block
 // `in` is the row that tap 0 of position 0 reads. Of the rows that the tile meets, `lo` at the
 // start and `hi` at the end are known to be zeros.
 TILE_INLINE void tile(const int np, const int nb, const int taps, const int step, const int lo,
-                      const int hi, const dpc_conv_call* call, const TILE_ELEMENT* in,
+                      const int hi, const dpc_conv_call* call, const TILE_INPUT_ELEMENT* in,
                       const TILE_ELEMENT* weights, const float* bias, float* out) {
   TILE_VECTOR sums[16];
   const int lines = TILE_WEIGHTS(nb) * (int)sizeof *weights / DPC_CACHE_LINE;
@@ -70,14 +70,15 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
 // All positions of one sample and group; the last tile goes back to end where the positions end.
 // With `trims`, tiles at the ends leave the padding out; without, they multiply its zeros.
 TILE_INLINE void tile_positions(const int np, const int nb, const int taps, const int step,
-                                const bool trims, const dpc_conv_call* call, const TILE_ELEMENT* in,
-                                const TILE_ELEMENT* weights, const float* bias, float* out) {
+                                const bool trims, const dpc_conv_call* call,
+                                const TILE_INPUT_ELEMENT* in, const TILE_ELEMENT* weights,
+                                const float* bias, float* out) {
   const int edge = taps / 2;  // rows of padding that an end usually meets
   for (int p = 0; p < call->positions; p += np) {
     const int at = p + np <= call->positions ? p : call->positions - np;
     const int base = call->first + at * step;
     const int over = base + (np - 1) * step + taps - call->rows;
-    const TILE_ELEMENT* from = in + (ptrdiff_t)base * call->in_row;
+    const TILE_INPUT_ELEMENT* from = in + (ptrdiff_t)base * call->in_row;
     float* to = out + (ptrdiff_t)at * call->out_row;
     const bool starts = trims && base == -edge, ends = trims && over == edge;
     if (starts && ends) {

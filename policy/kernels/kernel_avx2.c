@@ -7,6 +7,7 @@
 #define TILE_LANES                 8
 #define TILE_PAIR                  1
 #define TILE_ELEMENT               float
+#define TILE_INPUT_ELEMENT         float
 #define TILE_VECTOR                __m256
 #define TILE_VECTOR_IN             __m256
 #define TILE_INPUT(call)           ((call)->in)
@@ -33,9 +34,10 @@ static void norm(const dpc_norm_call* call) {
 const dpc_kernels dpc_kernels_avx2 = {
     .name = "avx2",
     .group = tile_group,
-    .group_bf16 = tile_group,
+    .group_bf16 = dpc_group_generic,
     .conv = conv,
-    .conv_bf16 = dpc_conv_bf16_avx2,
+    .conv_widened = dpc_conv_widened_avx2,
+    .conv_bf16 = dpc_conv_bf16_generic,
     .conv_bf12 = dpc_conv_bf12_generic,
     .norm = norm,
     .to_bf16 = dpc_to_bf16_generic,

@@ -7,6 +7,7 @@
 #define TILE_LANES                 16
 #define TILE_PAIR                  1
 #define TILE_ELEMENT               float
+#define TILE_INPUT_ELEMENT         float
 #define TILE_VECTOR                __m512
 #define TILE_VECTOR_IN             __m512
 #define TILE_INPUT(call)           ((call)->in)
@@ -36,10 +37,12 @@ static void norm(const dpc_norm_call* call) {
 
 const dpc_kernels dpc_kernels_avx512 = {
     .name = "avx512",
+    .widens = true,
     .group = dpc_group_avx512,
-    .group_bf16 = tile_group,
+    .group_bf16 = dpc_group_generic,
     .conv = dpc_conv_avx512,
-    .conv_bf16 = dpc_conv_bf16_avx512,
+    .conv_widened = dpc_conv_widened_avx512,
+    .conv_bf16 = dpc_conv_bf16_generic,
     .conv_bf12 = dpc_conv_bf12_generic,
     .norm = norm,
     .to_bf16 = dpc_to_bf16_generic,

@@ -39,10 +39,12 @@ static void norm(const dpc_norm_call* call) {
 
 const dpc_kernels dpc_kernels_avx512_bf16 = {
     .name = "avx512_bf16",
+    .widens = true,
     .bf16_dot = true,
     .group = dpc_group_avx512,
     .group_bf16 = tile_group,
     .conv = dpc_conv_avx512,
+    .conv_widened = dpc_conv_widened_avx512,
     .conv_bf16 = conv_bf16,
     .conv_bf12 = dpc_conv_bf12_avx512,
     .norm = norm,

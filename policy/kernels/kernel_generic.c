@@ -19,6 +19,20 @@ static void sum_position(const dpc_conv_call* call, const float* in, int row, co
   }
 }
 
+static void sum_position_widened(const dpc_conv_call* call, const float* in, int row,
+                                 const uint16_t* weights, float* sum) {
+  for (int c = 0; c < call->channels; c += 2) {
+    for (int k = 0; k < call->taps; ++k, weights += 2 * DPC_LANES) {
+      if (row + k < 0 || row + k >= call->rows) continue;
+      const float even = in[k * call->in_row + c], odd = in[k * call->in_row + c + 1];
+      for (int j = 0; j < DPC_LANES; ++j) {
+        sum[j] += even * dpc_from_bf16(weights[2 * j]);
+        sum[j] += odd * dpc_from_bf16(weights[2 * j + 1]);
+      }
+    }
+  }
+}
+
 static void sum_position_bf16(const dpc_conv_call* call, const uint16_t* in, int row,
                               const uint16_t* weights, float* sum) {
   for (int c = 0; c < call->channels; c += 2) {
@@ -66,6 +80,9 @@ static void sum_any(const dpc_conv_call* call, dpc_storage storage, int block, p
     case DPC_STORAGE_FP32:
       sum_position(call, call->in + from, row, call->weights + block * size, sum);
       return;
+    case DPC_STORAGE_WIDENED:
+      sum_position_widened(call, call->in + from, row, call->weights_bf16 + block * size, sum);
+      return;
     case DPC_STORAGE_BF16:
       sum_position_bf16(call, call->in_bf16 + from, row, call->weights_bf16 + block * size, sum);
       return;
@@ -95,6 +112,10 @@ static void conv(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_FP32);
 }
 
+static void conv_widened(const dpc_conv_call* call) {
+  conv_any(call, DPC_STORAGE_WIDENED);
+}
+
 void dpc_conv_bf16_generic(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_BF16);
 }
@@ -116,6 +137,7 @@ const dpc_kernels dpc_kernels_generic = {
     .group = dpc_group_generic,
     .group_bf16 = dpc_group_generic,
     .conv = conv,
+    .conv_widened = conv_widened,
     .conv_bf16 = dpc_conv_bf16_generic,
     .conv_bf12 = dpc_conv_bf12_generic,
     .norm = norm,

@@ -18,13 +18,13 @@ int dpc_group_generic(int positions);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_bf16_generic(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_bf16, without dot products; the groups are those of fp32.
+/// dpc_kernels.conv_widened.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_bf16_avx512(const dpc_conv_call* call);
+void dpc_conv_widened_avx512(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_bf16, without dot products; the groups are those of fp32.
+/// dpc_kernels.conv_widened.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_bf16_avx2(const dpc_conv_call* call);
+void dpc_conv_widened_avx2(const dpc_conv_call* call);
 
 /// dpc_kernels.conv_bf12, in plain C.
 /// Allocates: no. Blocks: no. Thread: any.

@@ -37,7 +37,7 @@ typedef struct dpc_conv_call {
   const float* in;          // sample 0, row 0, of the input
   const uint16_t* in_bf16;  // likewise, for conv_bf16 and conv_bf12
   int in_row;               // elements from one row to the next
-  int channels;             // summed per tap; even for those two
+  int channels;             // summed per tap; even, where they are in pairs
   int rows;                 // of the input
   int first;                // row that tap 0 of position 0 reads, may be negative
   int step;                 // rows from one position to the next, 1 or 2
@@ -71,7 +71,12 @@ typedef struct dpc_norm_call {
 } dpc_norm_call;
 
 /// How the weights of a convolution are kept, and which function of the table takes them.
-typedef enum dpc_storage { DPC_STORAGE_FP32, DPC_STORAGE_BF16, DPC_STORAGE_BF12 } dpc_storage;
+typedef enum dpc_storage {
+  DPC_STORAGE_FP32,     // conv
+  DPC_STORAGE_WIDENED,  // conv_widened: bfloat16, but input and products in fp32
+  DPC_STORAGE_BF16,     // conv_bf16
+  DPC_STORAGE_BF12      // conv_bf12
+} dpc_storage;
 
 typedef enum dpc_isa {
   DPC_ISA_GENERIC,
@@ -83,10 +88,13 @@ typedef enum dpc_isa {
 
 typedef struct dpc_kernels {
   const char* name;
-  bool bf16_dot;                     // conv_bf16 and conv_bf12 are faster than conv
+  bool widens;                       // conv_widened is faster than conv
+  bool bf16_dot;                     // conv_bf16 and conv_bf12 are faster than both
   int (*group)(int positions);       // most blocks that one group of conv's has
   int (*group_bf16)(int positions);  // likewise of conv_bf16's
   void (*conv)(const dpc_conv_call* call);
+  void (*conv_widened)(
+      const dpc_conv_call* call);  // weights_bf16 in conv's groups, of even channels
   void (*conv_bf16)(const dpc_conv_call* call);
   void (*conv_bf12)(const dpc_conv_call* call);  // weights_bf16 as fields, `blocks` whole groups
   void (*norm)(const dpc_norm_call* call);
