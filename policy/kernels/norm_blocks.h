@@ -5,7 +5,7 @@
 
 #include <math.h>
 #include <string.h>
-#if defined(__AVX512F__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -29,11 +29,30 @@ BLOCK_INLINE void lanes_store(float* to, lanes b) {
 
 // --- mish ----------------------------------------------------------------------------------------
 
-// NaN stays NaN.
+// NaN stays NaN. Written out, because compilers make branches of comparisons of such wide vectors, and
+// the time must not depend on the values.
 BLOCK_INLINE lanes lanes_clamp(lanes x, float low, float high) {
 #if defined(__AVX512F__)
   const __m512 above = _mm512_max_ps(_mm512_set1_ps(low), (__m512)x);
   return (lanes)_mm512_min_ps(_mm512_set1_ps(high), above);
+#elif defined(__AVX__)
+  __m256 parts[2];
+  memcpy(parts, &x, sizeof x);
+  for (int i = 0; i < 2; ++i) {
+    parts[i] = _mm256_max_ps(_mm256_set1_ps(low), parts[i]);
+    parts[i] = _mm256_min_ps(_mm256_set1_ps(high), parts[i]);
+  }
+  memcpy(&x, parts, sizeof x);
+  return x;
+#elif defined(__SSE2__)
+  __m128 parts[4];
+  memcpy(parts, &x, sizeof x);
+  for (int i = 0; i < 4; ++i) {
+    parts[i] = _mm_max_ps(_mm_set1_ps(low), parts[i]);
+    parts[i] = _mm_min_ps(_mm_set1_ps(high), parts[i]);
+  }
+  memcpy(&x, parts, sizeof x);
+  return x;
 #else
   for (int j = 0; j < DPC_LANES; ++j) {
     x[j] = x[j] < low ? low : x[j];
