@@ -89,7 +89,8 @@ void dpc_engine_observe(const dpc_engine* engine, dpc_engine_work* work, int sam
 
 /// Predict at timestep `i` of the grid: sample and out are [samples][horizon][input_dim], those of
 /// dpc_engine_observe. Same inputs, same build, same instruction set: same bits, however many samples
-/// and threads.
+/// and threads. Fixed work: with one thread on x86-64, the same number of instructions whatever the
+/// values, and no system call (tests/test_fixed_work.c).
 /// Allocates: no. Blocks: no. Thread: the work area's owner.
 void dpc_engine_step(const dpc_engine* engine, dpc_engine_work* work, int i, int samples,
                      const float* sample, float* out);

@@ -184,7 +184,9 @@ void dpc_sampler_step(const dpc_sampler* sampler, int i, const float* prediction
   for (int j = 0; j < n; ++j) {
     const double now = x[j], predicted = prediction[j];
     double clean = s.clean_from_x * now + s.clean_from_prediction * predicted;
-    clean = clean > limit ? limit : clean < -limit ? -limit : clean;  // NaN stays NaN
+    // one after the other, so that neither is a branch; NaN stays NaN
+    clean = clean < -limit ? -limit : clean;
+    clean = clean > limit ? limit : clean;
     x[j] = (float)(s.from_clean * clean + s.from_x * now + s.from_prediction * predicted +
                    (stochastic ? s.from_noise * noise[j] : 0.0));
   }

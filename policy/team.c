@@ -15,8 +15,10 @@ typedef struct member {
 } member;
 
 // What one side writes and the other waits for lies on cache lines of its own.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): it is what the lines are for
 struct dpc_team {
   int threads, started;
+  int policy, priority;          // of scheduling, what the threads have
   member members[DPC_TEAM_MAX];  // the leader's is not used
   void (*work)(void* context, int rank);
   void* context;
@@ -31,13 +33,15 @@ struct dpc_team {
 
 // Wait a moment, but let others run when it takes longer than a part of a step does: with fewer CPUs
 // than threads, the one that is waited for needs this one. Not earlier: whoever else runs here, even at
-// the lowest priority, then has it for a whole turn.
-static void wait_a_moment(int waited) {
+// the lowest priority, then has it for a whole turn. `waited` counts the moments, up to the end of
+// patience.
+static void wait_a_moment(int* waited) {
   enum { PATIENCE = 20000 };  // about 0.3 ms
-  if (waited > PATIENCE) {
+  if (*waited == PATIENCE) {
     sched_yield();
     return;
   }
+  ++*waited;
 #if defined(__x86_64__)
   _mm_pause();
 #endif
@@ -61,7 +65,7 @@ static void* serve(void* argument) {
   while (!atomic_load_explicit(&team->stop, memory_order_relaxed)) {
     if (atomic_load_explicit(&team->round, memory_order_acquire) == seen) {
       if (atomic_load_explicit(&team->awake, memory_order_relaxed)) {
-        wait_a_moment(++waited);
+        wait_a_moment(&waited);
       } else {
         sleep_until_awake(team);
       }
@@ -116,6 +120,7 @@ dpc_status dpc_team_create(int threads, dpc_arena* arena, dpc_team** out, dpc_er
   dpc_team* team = DPC_TAKE(arena, dpc_team, 1);
   if (team == NULL) return dpc_arena_full(arena, "a team of threads", error);
   team->threads = threads;
+  team->policy = -1;  // not known: whatever they inherit
   pthread_mutex_init(&team->mutex, NULL);
   pthread_cond_init(&team->wakes, NULL);
   for (int rank = 1; rank < threads; ++rank) {
@@ -145,8 +150,24 @@ void dpc_team_destroy(dpc_team* team) {
   pthread_mutex_destroy(&team->mutex);
 }
 
+// A leader with a real-time priority must not wait for threads that anybody may push aside, or that
+// it keeps from its own CPU itself; and who leads may change after the threads were started. Where the
+// system refuses, they stay as they are.
+static void follow_leader(dpc_team* team) {
+  int policy;
+  struct sched_param parameters;
+  if (pthread_getschedparam(pthread_self(), &policy, &parameters) != 0) return;
+  if (policy == team->policy && parameters.sched_priority == team->priority) return;
+  for (int rank = 1; rank < team->threads; ++rank) {
+    (void)pthread_setschedparam(team->members[rank].thread, policy, &parameters);
+  }
+  team->policy = policy;
+  team->priority = parameters.sched_priority;
+}
+
 void dpc_team_wake(dpc_team* team) {
   if (team->threads == 1 || atomic_load(&team->awake)) return;
+  follow_leader(team);
   pthread_mutex_lock(&team->mutex);
   atomic_store(&team->awake, true);
   pthread_cond_broadcast(&team->wakes);
@@ -176,6 +197,6 @@ void dpc_team_meet(dpc_team* team) {
   }
   int waited = 0;
   while (atomic_load_explicit(&team->meeting, memory_order_acquire) == meeting) {
-    wait_a_moment(++waited);
+    wait_a_moment(&waited);
   }
 }

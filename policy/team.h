@@ -23,7 +23,7 @@ DPC_NODISCARD dpc_status dpc_team_create(int threads, dpc_arena* arena, dpc_team
 /// Allocates: no. Blocks: until they have ended. Thread: the leader.
 void dpc_team_destroy(dpc_team* team);
 
-/// From now on the threads wait actively.
+/// From now on the threads wait actively, with the leader's scheduling policy and priority.
 /// Allocates: no. Blocks: no. Thread: the leader.
 void dpc_team_wake(dpc_team* team);
 

@@ -3,6 +3,8 @@
 
 #include "policy/team.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "tests/test.h"
@@ -72,9 +74,35 @@ static void test_a_team_can_always_be_destroyed(void** state) {
   dpc_arena_unmap(&arena);
 }
 
+static void note_policy(void* context, int rank) {
+  ((int*)context)[rank] = sched_getscheduler(0);
+}
+
+// With policies that need no privilege.
+static void test_threads_are_scheduled_as_their_leader(void** state) {
+  (void)state;
+  static const int policies[] = {SCHED_BATCH, SCHED_OTHER};
+  const struct sched_param none = {0};
+  dpc_error error = {""};
+  dpc_arena arena;
+  dpc_team* team = NULL;
+  assert_ok(dpc_arena_map(&arena, 1 << 20, &error), &error);
+  assert_ok(dpc_team_create(3, &arena, &team, &error), &error);
+  for (int i = 0; i < 2; ++i) {
+    int found[3] = {-1, -1, -1};
+    assert_int_equal(pthread_setschedparam(pthread_self(), policies[i], &none), 0);
+    dpc_team_run(team, note_policy, found);
+    dpc_team_rest(team);
+    for (int rank = 0; rank < 3; ++rank) assert_int_equal(found[rank], policies[i]);
+  }
+  dpc_team_destroy(team);
+  dpc_arena_unmap(&arena);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_meetings_order_writes),
+      cmocka_unit_test(test_threads_are_scheduled_as_their_leader),
       cmocka_unit_test(test_a_team_can_always_be_destroyed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,14 +118,17 @@ const dpc_kernels* dpc_kernels_of(dpc_isa isa);
 /// Allocates: no. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_kernels_pick(const dpc_kernels** out, dpc_error* error);
 
-/// Round to bfloat16: to nearest, ties to even; NaN stays NaN.
+/// Round to bfloat16: to nearest, ties to even; NaN stays NaN. Without a branch, so that it takes as
+/// long for one value as for another.
 static inline uint16_t dpc_bf16(float value) {
   union {
     float value;
     uint32_t bits;
   } u = {value};
-  if ((u.bits & 0x7fffffffU) > 0x7f800000U) return (uint16_t)((u.bits >> 16) | 0x40U);
-  return (uint16_t)((u.bits + 0x7fffU + ((u.bits >> 16) & 1U)) >> 16);
+  const uint32_t rounded = (u.bits + 0x7fffU + ((u.bits >> 16) & 1U)) >> 16;
+  const uint32_t quiet = (u.bits >> 16) | 0x40U;
+  const uint32_t nan = (0x7f800000U - (u.bits & 0x7fffffffU)) >> 31;  // 1 or 0
+  return (uint16_t)(rounded ^ ((rounded ^ quiet) & (0U - nan)));
 }
 
 /// And back, exactly.

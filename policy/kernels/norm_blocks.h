@@ -4,7 +4,7 @@
 
 #include <math.h>
 #include <string.h>
-#if defined(__AVX__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -36,7 +36,8 @@ LANES_INLINE void lanes_store(float* to, lanes b) {
 
 // --- mish ----------------------------------------------------------------------------------------
 
-// NaN stays NaN.
+// NaN stays NaN. Written out, because compilers make branches of comparisons of vectors, and the time
+// must not depend on the values.
 LANES_INLINE lanes lanes_clamp(lanes x, float low, float high) {
 #if defined(__AVX512F__)
   const __m512 above = _mm512_max_ps(_mm512_set1_ps(low), (__m512)x);
@@ -44,6 +45,9 @@ LANES_INLINE lanes lanes_clamp(lanes x, float low, float high) {
 #elif defined(__AVX__)
   const __m256 above = _mm256_max_ps(_mm256_set1_ps(low), (__m256)x);
   return (lanes)_mm256_min_ps(_mm256_set1_ps(high), above);
+#elif defined(__SSE2__)
+  const __m128 above = _mm_max_ps(_mm_set1_ps(low), (__m128)x);
+  return (lanes)_mm_min_ps(_mm_set1_ps(high), above);
 #else
   for (int j = 0; j < LANES; ++j) {
     x[j] = x[j] < low ? low : x[j];
