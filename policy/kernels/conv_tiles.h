@@ -103,12 +103,21 @@ TILE_INLINE void tile_samples(const int np, const int nb, const int taps, const 
   }
 }
 
+// With sanitizers the constants' many copies would take minutes to compile.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { TILE_HAS_CONSTANTS = false };
+#else
+enum { TILE_HAS_CONSTANTS = true };
+#endif
+
 // The convolutions that a network is made of by constants, any other by variables.
 TILE_INLINE void tile_taps(const int np, const int nb, const dpc_conv_call* call,
                            const TILE_ELEMENT* weights, const float* bias, float* out) {
   const int taps = call->taps, step = call->step;
   const bool trims = np >= 4;
-  if (taps == 5 && step == 1) {
+  if (!TILE_HAS_CONSTANTS) {
+    tile_samples(np, nb, taps, step, false, call, weights, bias, out);
+  } else if (taps == 5 && step == 1) {
     tile_samples(np, nb, 5, 1, trims, call, weights, bias, out);
   } else if (taps == 3 && step == 1) {
     tile_samples(np, nb, 3, 1, trims, call, weights, bias, out);
