@@ -60,7 +60,7 @@ static void the_summary_is_max_and_mean_of_the_last_ten(void** state) {
   (void)state;
   dpc_train_history history = {.count = 0};
   for (int i = 1; i <= 13; ++i) {
-    dpc_train_point point = dpc_train_point_at(i * 10);
+    dpc_train_point point = dpc_train_point_at((int64_t)i * 10);
     point.score = i == 2 ? 0.99 : 0.01 * i;
     dpc_train_history_add(&history, &point);
     point.score = NAN;

@@ -69,14 +69,14 @@ static dpc_status remove_one(const char* folder, const dpc_train_best* best, dpc
 }
 
 dpc_status dpc_train_best_prune(const char* folder, int keep, dpc_error* error) {
-  dpc_train_best_list list;
+  dpc_train_best_list list = {.count = 0};
   DPC_TRY(dpc_train_best_read(folder, &list, error));
   for (int i = keep; i < list.count; ++i) DPC_TRY(remove_one(folder, &list.items[i], error));
   return DPC_OK;
 }
 
 dpc_status dpc_train_best_drop_later(const char* folder, int64_t step, dpc_error* error) {
-  dpc_train_best_list list;
+  dpc_train_best_list list = {.count = 0};
   DPC_TRY(dpc_train_best_read(folder, &list, error));
   for (int i = 0; i < list.count; ++i) {
     if (list.items[i].step > step) DPC_TRY(remove_one(folder, &list.items[i], error));

@@ -72,7 +72,7 @@ dpc_status dpc_train_output_prepare(const char* folder, dpc_train_there there, d
   DPC_TRY(make_folders(folder, error));
   const dpc_train_path state = dpc_train_file(folder, "state.safetensors");
   const dpc_train_path policy = dpc_train_file(folder, "policy.safetensors");
-  dpc_train_best_list best;
+  dpc_train_best_list best = {.count = 0};
   DPC_TRY(dpc_train_best_read(folder, &best, error));
   const bool exists =
       access(state.text, F_OK) == 0 || access(policy.text, F_OK) == 0 || best.count > 0;

@@ -84,7 +84,7 @@ static dpc_json* make_report(const dpc_train_result* result, const dpc_train_bes
 
 dpc_status dpc_train_report_result(const dpc_cli* cli, const dpc_train_result* result,
                                    dpc_error* error) {
-  dpc_train_best_list best;
+  dpc_train_best_list best = {.count = 0};
   DPC_TRY(dpc_train_best_read(result->settings->train.output, &best, error));
   print_result(cli, result, &best);
   return dpc_cli_report(cli, make_report(result, &best), error);

@@ -19,7 +19,7 @@ dpc_status dpc_train_rollouts_check(const dpc_train_def* def, const dpc_interfac
 static dpc_status keep(const dpc_train_def* def, dpc_trainer* trainer, double score,
                        dpc_error* error) {
   const dpc_train_best policy = dpc_train_best_of(dpc_trainer_steps_done(trainer), score);
-  dpc_train_best_list list;
+  dpc_train_best_list list = {.count = 0};
   DPC_TRY(dpc_train_best_read(def->output, &list, error));
   if (!dpc_train_best_belongs(&list, &policy, def->keep_best)) return DPC_OK;
   const dpc_train_path path = dpc_train_file(def->output, policy.name);
