@@ -18,7 +18,7 @@ typedef struct command {
 // In the order in which a new user meets them.
 static const command commands[] = {
     {"import", "recorded demonstrations of other projects -> episode log"},
-    {"inspect", "what is in an episode log or a checkpoint"},
+    {"inspect", "what is in an episode log, a checkpoint or a training run"},
     {"replay", "recorded actions through the push world"},
     {"train", "learn a policy from an episode log"},
     {"eval", "rollouts in process: score and success with confidence intervals"},

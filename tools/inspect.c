@@ -1,4 +1,4 @@
-/// dpc-inspect: what is in an episode log or a checkpoint.
+/// dpc-inspect: what is in an episode log, a checkpoint or a training run.
 
 #include "tools/inspect.h"
 
@@ -6,26 +6,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tools/train_run.h"
+
 static const char doc[] =
-    "Say what is in PATH: the folder of an episode log, or a checkpoint (.safetensors)."
+    "Say what is in PATH: the folder of an episode log, a checkpoint (.safetensors), or the folder "
+    "of a training run. Several runs become a table, with the settings in which they differ, and "
+    "mean and standard deviation of those that differ in train.seed alone."
     "\vEverything is read and verified on the way, so that what is shown can be trained from or "
     "run. "
-    "With --verbose, every value of every signal has its own line.";
+    "With --verbose, every value of every signal, and every measured step of a run, has its own "
+    "line.";
+
+enum { PATHS_MAX = 256 };
 
 typedef struct inspect {
   dpc_cli cli;
-  const char* path;
+  int count;
+  const char* paths[PATHS_MAX];
 } inspect;
 
 static error_t parse(int key, char* text, struct argp_state* state) {
   inspect* s = state->input;
   switch (key) {
     case ARGP_KEY_ARG:
-      if (state->arg_num > 0) argp_error(state, "too many arguments");
-      s->path = text;
+      if (s->count == PATHS_MAX) argp_error(state, "more than %d paths", PATHS_MAX);
+      s->paths[s->count++] = text;
       return 0;
     case ARGP_KEY_END:
-      if (s->path == NULL) argp_error(state, "PATH is needed");
+      if (s->count == 0) argp_error(state, "PATH is needed");
       return 0;
     default:
       return ARGP_ERR_UNKNOWN;
@@ -34,18 +42,21 @@ static error_t parse(int key, char* text, struct argp_state* state) {
 
 static dpc_status run(const inspect* s, dpc_error* error) {
   struct stat info;
-  if (stat(s->path, &info) != 0) {
-    return dpc_fail(error, DPC_ERR_NOT_FOUND, "%s: %s", s->path, strerror(errno));
+  const char* path = s->paths[0];
+  if (s->count > 1) return dpc_inspect_runs(&s->cli, s->paths, s->count, error);
+  if (stat(path, &info) != 0) {
+    return dpc_fail(error, DPC_ERR_NOT_FOUND, "%s: %s", path, strerror(errno));
   }
-  return S_ISDIR(info.st_mode) ? dpc_inspect_episodes(&s->cli, s->path, error)
-                               : dpc_inspect_safetensors(&s->cli, s->path, error);
+  if (!S_ISDIR(info.st_mode)) return dpc_inspect_safetensors(&s->cli, path, error);
+  return dpc_train_run_is(path) ? dpc_inspect_run(&s->cli, path, error)
+                                : dpc_inspect_episodes(&s->cli, path, error);
 }
 
 int main(int argc, char** argv) {
-  inspect s = {.path = NULL};
+  static inspect s;
   dpc_error error = {""};
   const dpc_cli_program program = {
-      .name = "inspect", .doc = doc, .arguments = "PATH", .parse = parse};
+      .name = "inspect", .doc = doc, .arguments = "PATH...", .parse = parse};
   dpc_cli_start(&program, argc, argv, &s.cli, &s);
   const dpc_status status = run(&s, &error);
   return dpc_cli_finish(&s.cli, status, &error);

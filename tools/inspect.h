@@ -1,4 +1,5 @@
-/// What `dpc inspect` can look at: episode logs and safetensors files, checkpoints above all.
+/// What `dpc inspect` can look at: episode logs, safetensors files (checkpoints above all), and the
+/// folders of training runs.
 #pragma once
 
 #include "tools/cli.h"
@@ -13,3 +14,13 @@ DPC_NODISCARD dpc_status dpc_inspect_episodes(const dpc_cli* cli, const char* pa
 /// Allocates: heap and mmap, freed before it returns. Blocks: on the disk. Thread: main only.
 DPC_NODISCARD dpc_status dpc_inspect_safetensors(const dpc_cli* cli, const char* path,
                                                  dpc_error* error);
+
+/// Print how a training run went and report it: settings, losses, scores, best policies.
+/// Allocates: heap, freed before it returns. Blocks: on the disk. Thread: main only.
+DPC_NODISCARD dpc_status dpc_inspect_run(const dpc_cli* cli, const char* path, dpc_error* error);
+
+/// Print several runs as a table and report it, with the settings in which they differ; of runs that
+/// differ in their seed alone, mean and standard deviation too.
+/// Allocates: heap, freed before it returns. Blocks: on the disk. Thread: main only.
+DPC_NODISCARD dpc_status dpc_inspect_runs(const dpc_cli* cli, const char* const* paths, int count,
+                                          dpc_error* error);

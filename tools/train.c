@@ -1,26 +1,18 @@
 /// dpc-train: learn a policy from recorded episodes.
 
-#include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "policy/train/trainer.h"
-#include "runtime/clock.h"
-#include "sim/push_task.h"
 #include "tools/cli.h"
 #include "tools/episodes.h"
-#include "tools/score.h"
-#include "tools/train_metrics.h"
+#include "tools/train_best.h"
+#include "tools/train_output.h"
+#include "tools/train_report.h"
+#include "tools/train_rollout.h"
 
 enum { KEY_RESUME = 'r', KEY_OVERWRITE = 0x1000, KEY_UNTIL };
-
-// First seed of rollouts while training; results are reported for others.
-enum { DPC_TRAIN_ROLLOUT_SEED = 200000 };
 
 static const size_t ADDRESS_SPACE = (size_t)64 << 30;  // reserved; only what is touched is used
 
@@ -42,14 +34,6 @@ typedef struct run {
   dpc_dataset* dataset;
   dpc_trainer* trainer;
   dpc_train_metrics metrics;
-
-  dpc_time start;       // of this process' first step
-  int64_t first_step;   // steps made before it
-  dpc_time line_start;  // since the last line of metrics
-  double line_loss;     // sum
-  int line_steps;
-  double loss, val_loss;  // latest; NaN before there is one
-  double samples_per_second;
   int failed_saves;
 } run;
 
@@ -70,57 +54,8 @@ static error_t parse(int key, char* text, struct argp_state* state) {
   }
 }
 
-static double seconds_since(dpc_time earlier) {
-  return dpc_to_seconds(dpc_time_since(dpc_clock_now(), earlier));
-}
-
-// --- the output folder --------------------------------------------------------------------------
-
-typedef struct file_path {
-  char text[320];
-} file_path;
-
-static file_path output_file(const run* r, const char* name) {
-  file_path path;
-  (void)snprintf(path.text, sizeof path.text, "%s/%s", r->settings.train.output, name);
-  return path;
-}
-
-static dpc_status make_folders(const char* path, dpc_error* error) {
-  char part[256];
-  (void)snprintf(part, sizeof part, "%s", path);
-  for (char* at = part + 1;; ++at) {
-    if (*at != '/' && *at != '\0') continue;
-    const char end = *at;
-    *at = '\0';
-    if (mkdir(part, 0777) != 0 && errno != EEXIST) {
-      return dpc_fail(error, DPC_ERR_IO, "%s: %s", part, strerror(errno));
-    }
-    if (end == '\0') return DPC_OK;
-    *at = end;
-  }
-}
-
-// A run that took hours is not replaced by a typing slip.
-static dpc_status prepare_output(const run* r, dpc_error* error) {
-  const char* output = r->settings.train.output;
-  if (output[0] == '\0') {
-    return dpc_fail(error, DPC_ERR_CONFIG, "train.output is missing: the folder to write to");
-  }
-  DPC_TRY(make_folders(output, error));
-  const bool exists = access(output_file(r, "state.safetensors").text, F_OK) == 0 ||
-                      access(output_file(r, "policy.safetensors").text, F_OK) == 0;
-  if (r->resume == NULL && exists && !r->overwrite) {
-    return dpc_fail(error, DPC_ERR_CONFIG,
-                    "%s holds a run; go on with it (--resume %s), begin anew there (--overwrite), "
-                    "or choose another train.output",
-                    output, output);
-  }
-  if (exists && r->resume == NULL) {
-    (void)unlink(output_file(r, "state.safetensors").text);
-    (void)unlink(output_file(r, "policy.safetensors").text);
-  }
-  return DPC_OK;
+static dpc_train_path output_file(const run* r, const char* name) {
+  return dpc_train_file(r->settings.train.output, name);
 }
 
 // --- start --------------------------------------------------------------------------------------
@@ -153,15 +88,6 @@ static dpc_status read_settings(run* r, dpc_config_section* sections, dpc_error*
   return dpc_train_settings_check(&r->settings, error);
 }
 
-// Rollouts are episodes of the push world, which only a policy for it can drive.
-static dpc_status check_rollouts(const run* r, dpc_error* error) {
-  if (r->settings.train.rollout_every == 0) return DPC_OK;
-  const dpc_status status =
-      dpc_interface_match(&r->dataset->interface, dpc_push_task_interface(), error);
-  if (status == DPC_OK) return DPC_OK;
-  return dpc_fail_prefix(error, DPC_ERR_CONFIG, "train.rollout_every: not in the push world: ");
-}
-
 static dpc_status load_dataset(run* r, dpc_error* error) {
   if (r->settings.dataset.path[0] == '\0') {
     return dpc_fail(error, DPC_ERR_CONFIG, "dataset.path is missing: the folder of episodes");
@@ -177,37 +103,41 @@ static dpc_status load_dataset(run* r, dpc_error* error) {
   return status;
 }
 
-// Without the padding that the flat block of parameters may have.
-static size_t parameter_count(const dpc_unet* unet) {
-  size_t count = 0;
-  for (int i = 0; i < dpc_unet_tensor_count(unet); ++i) count += dpc_unet_tensor_at(unet, i)->count;
-  return count;
-}
-
 static void announce(const dpc_dataset* dataset, const dpc_trainer* trainer) {
   dpc_log(DPC_LOG_INFO,
           "%d episodes, %d windows (%d episodes, %d windows for validation), %zu parameters, "
           "%d threads",
           dataset->train_episodes, dataset->train.count, dataset->val_episodes,
-          dataset->validation.count, parameter_count(dpc_trainer_unet(trainer)),
-          dpc_trainer_threads(trainer));
+          dataset->validation.count, dpc_train_parameters(trainer), dpc_trainer_threads(trainer));
+}
+
+// What a killed process made after the step that is gone on from is made again.
+static dpc_status resume(run* r, dpc_error* error) {
+  DPC_TRY(dpc_trainer_resume(r->trainer, output_file(r, "state.safetensors").text, error));
+  return dpc_train_best_drop_later(r->settings.train.output, dpc_trainer_steps_done(r->trainer),
+                                   error);
+}
+
+static dpc_status open_output(run* r, dpc_config_section* sections, dpc_error* error) {
+  const dpc_train_there there = r->resume != NULL ? DPC_TRAIN_RESUME
+                                : r->overwrite    ? DPC_TRAIN_OVERWRITE
+                                                  : DPC_TRAIN_REFUSE;
+  DPC_TRY(dpc_train_output_prepare(r->settings.train.output, there, error));
+  if (there == DPC_TRAIN_RESUME) DPC_TRY(resume(r, error));
+  DPC_TRY(dpc_config_save(output_file(r, "config.yaml").text, "written by dpc train", sections,
+                          DPC_TRAIN_SECTIONS, error));
+  return dpc_train_metrics_open(output_file(r, "metrics.jsonl").text,
+                                dpc_trainer_steps_done(r->trainer), &r->settings.train, &r->metrics,
+                                error);
 }
 
 static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(read_settings(r, sections, error));
   DPC_TRY(dpc_arena_map(&r->arena, ADDRESS_SPACE, error));
   DPC_TRY(load_dataset(r, error));
-  DPC_TRY(check_rollouts(r, error));
+  DPC_TRY(dpc_train_rollouts_check(&r->settings.train, &r->dataset->interface, error));
   DPC_TRY(dpc_trainer_create(&r->settings, r->dataset, &r->arena, &r->trainer, error));
-  DPC_TRY(prepare_output(r, error));
-  if (r->resume != NULL) {
-    DPC_TRY(dpc_trainer_resume(r->trainer, output_file(r, "state.safetensors").text, error));
-  }
-  DPC_TRY(dpc_config_save(output_file(r, "config.yaml").text, "written by dpc train", sections,
-                          DPC_TRAIN_SECTIONS, error));
-  DPC_TRY(dpc_train_metrics_open(output_file(r, "metrics.jsonl").text,
-                                 dpc_trainer_steps_done(r->trainer), &r->metrics, error));
-  DPC_ASSERT(r->dataset != NULL);
+  DPC_TRY(open_output(r, sections, error));
   announce(r->dataset, r->trainer);
   return DPC_OK;
 }
@@ -229,79 +159,19 @@ static void save_state(run* r) {
           dpc_trainer_steps_done(r->trainer), error.text);
 }
 
-static void print_duration(double seconds, char* text, size_t capacity) {
-  const int64_t whole = (int64_t)(seconds + 0.5);
-  const long long hours = whole / 3600, minutes = whole / 60 % 60;
-  if (hours > 0) {
-    (void)snprintf(text, capacity, "%lld h %02lld min", hours, minutes);
-  } else if (minutes > 0) {
-    (void)snprintf(text, capacity, "%lld min %02lld s", minutes, (long long)(whole % 60));
-  } else {
-    (void)snprintf(text, capacity, "%lld s", (long long)whole);
-  }
-}
-
-static void show_progress(run* r, const dpc_train_report* report) {
-  const int64_t steps = r->settings.train.steps, done = report->step - r->first_step;
-  const double seconds = seconds_since(r->start);
-  char left[32];
-  print_duration(seconds / (double)done * (double)(steps - report->step), left, sizeof left);
-  dpc_cli_progress(&r->cli,
-                   "step %" PRId64 "/%" PRId64 "  loss %.4f  %.0f samples/s  lr %.2e  %s left",
-                   report->step, steps, isnan(r->loss) ? report->loss : r->loss,
-                   (double)done * r->settings.train.batch / seconds, report->learning_rate, left);
-}
-
-static void log_step(run* r, const dpc_train_report* report) {
-  r->line_loss += report->loss;
-  r->line_steps += 1;
-  if (!is_due(r->settings.train.log_every, report->step)) return;
-  r->loss = r->line_loss / r->line_steps;
-  r->samples_per_second = r->line_steps * r->settings.train.batch / seconds_since(r->line_start);
-  dpc_train_metrics_step(&r->metrics, report, r->loss, r->samples_per_second);
-  r->line_loss = 0;
-  r->line_steps = 0;
-  r->line_start = dpc_clock_now();
-}
-
-static void validate(run* r, int64_t step) {
-  r->val_loss = dpc_trainer_validate(r->trainer);
-  if (!isnan(r->val_loss)) dpc_train_metrics_value(&r->metrics, step, "val_loss", r->val_loss);
-}
-
-// Let the policy as it is now drive the push world, on seeds that no result is reported for. What
-// fails is said, and does not stop training.
-static void roll_out(run* r, int64_t step) {
-  dpc_error error = {""};
-  dpc_score score;
-  const file_path policy = output_file(r, "policy.safetensors");
-  dpc_status status = dpc_trainer_export(r->trainer, policy.text, &error);
-  if (status == DPC_OK) {
-    status = dpc_score_checkpoint(policy.text, DPC_TRAIN_ROLLOUT_SEED,
-                                  r->settings.train.rollout_episodes, r->settings.train.threads,
-                                  &score, &error);
-  }
-  if (status != DPC_OK) {
-    dpc_log(DPC_LOG_WARNING, "no rollouts at step %" PRId64 ": %s", step, error.text);
-    return;
-  }
-  dpc_log(DPC_LOG_INFO, "step %" PRId64 ": score %.3f, success %.3f in %d rollouts", step,
-          score.mean, score.success, score.episodes);
-  dpc_train_metrics_value(&r->metrics, step, "rollout_score", score.mean);
-  dpc_train_metrics_value(&r->metrics, step, "rollout_success", score.success);
-}
-
 static dpc_status loop(run* r, int64_t last, dpc_error* error) {
   const dpc_train_def* def = &r->settings.train;
-  r->first_step = dpc_trainer_steps_done(r->trainer);
-  r->start = r->line_start = dpc_clock_now();
   while (dpc_trainer_steps_done(r->trainer) < last && !dpc_cli_interrupted()) {
     dpc_train_report report;
     DPC_TRY(dpc_trainer_step(r->trainer, &report, error));
-    log_step(r, &report);
-    show_progress(r, &report);
-    if (is_due(def->val_every, report.step) || report.step == def->steps) validate(r, report.step);
-    if (is_due(def->rollout_every, report.step)) roll_out(r, report.step);
+    dpc_train_metrics_step(&r->metrics, &report);
+    dpc_train_show_progress(&r->cli, &r->settings, &r->metrics, &report);
+    if (is_due(def->val_every, report.step) || report.step == def->steps) {
+      dpc_train_metrics_validation(&r->metrics, report.step, dpc_trainer_validate(r->trainer));
+    }
+    if (is_due(def->rollout_every, report.step)) {
+      r->failed_saves += dpc_train_roll_out(def, r->trainer, &r->metrics);
+    }
     if (is_due(def->checkpoint_every, report.step) && report.step < last) save_state(r);
   }
   return DPC_OK;
@@ -309,42 +179,37 @@ static dpc_status loop(run* r, int64_t last, dpc_error* error) {
 
 // --- the end ------------------------------------------------------------------------------------
 
-static dpc_status report(run* r, dpc_error* error) {
-  const int64_t done = dpc_trainer_steps_done(r->trainer);
-  const bool finished = done >= r->settings.train.steps;
-  const file_path policy = output_file(r, "policy.safetensors");
-  char spent[32];
-  print_duration(seconds_since(r->start), spent, sizeof spent);
-  dpc_cli_print(&r->cli, "%s: step %" PRId64 " of %d, loss %.5f", policy.text, done,
-                r->settings.train.steps, r->loss);
-  if (!isnan(r->val_loss)) dpc_cli_print(&r->cli, ", validation loss %.5f", r->val_loss);
-  dpc_cli_print(&r->cli, ", %s\n", spent);
+// The state is written before the policy, and each only replaces its file when it is whole.
+static dpc_status save_all(run* r, dpc_error* error) {
+  DPC_TRY(dpc_trainer_save(r->trainer, output_file(r, "state.safetensors").text, error));
+  return dpc_trainer_export(r->trainer, output_file(r, "policy.safetensors").text, error);
+}
 
-  dpc_json* json = dpc_json_object();
-  dpc_json_set_text(json, "policy", policy.text);
-  dpc_json_set_bool(json, "finished", finished);
-  dpc_json_set_int(json, "steps", done);
-  dpc_json_set_real(json, "loss", r->loss);
-  dpc_json_set_real(json, "val_loss", r->val_loss);
-  dpc_json_set_real(json, "seconds", seconds_since(r->start));
-  dpc_json_set_real(json, "samples_per_second", r->samples_per_second);
-  dpc_json_set_int(json, "parameters", (int64_t)parameter_count(dpc_trainer_unet(r->trainer)));
-  dpc_json_set_int(json, "train_windows", r->dataset->train.count);
-  dpc_json_set_int(json, "threads", dpc_trainer_threads(r->trainer));
-  dpc_json_set_int(json, "failed_saves", r->failed_saves);
-  return dpc_cli_report(&r->cli, json, error);
+// What is lost is the time since the last good state, which is still in its place.
+static dpc_status fail_save(const run* r, dpc_status status, dpc_error* error) {
+  const dpc_error reason = *error;
+  if (access(output_file(r, "state.safetensors").text, F_OK) != 0) return status;
+  return dpc_fail(error, status, "%s; what was saved before is still there, go on with --resume %s",
+                  reason.text, r->settings.train.output);
 }
 
 // Save what there is, also after an interruption: state to go on from, policy to try.
 static dpc_status finish(run* r, dpc_error* error) {
+  const int64_t done = dpc_trainer_steps_done(r->trainer);
   dpc_cli_progress_end(&r->cli);
-  DPC_TRY(dpc_trainer_save(r->trainer, output_file(r, "state.safetensors").text, error));
-  DPC_TRY(dpc_trainer_export(r->trainer, output_file(r, "policy.safetensors").text, error));
-  DPC_TRY(report(r, error));
+  const dpc_train_summary summary = dpc_train_metrics_end(&r->metrics, done);
+  const dpc_status saved = save_all(r, error);
+  if (saved != DPC_OK) return fail_save(r, saved, error);
+  const dpc_train_result result = {.settings = &r->settings,
+                                   .trainer = r->trainer,
+                                   .dataset = r->dataset,
+                                   .summary = &summary,
+                                   .failed_saves = r->failed_saves};
+  DPC_TRY(dpc_train_report_result(&r->cli, &result, error));
   if (!dpc_cli_interrupted()) return DPC_OK;
   return dpc_fail(error, DPC_ERR_INTERRUPTED,
-                  "interrupted after step %" PRId64 "; go on with dpc train --resume %s",
-                  dpc_trainer_steps_done(r->trainer), r->settings.train.output);
+                  "interrupted after step %" PRId64 "; go on with dpc train --resume %s", done,
+                  r->settings.train.output);
 }
 
 static dpc_status train(run* r, dpc_config_section* sections, dpc_error* error) {
@@ -355,7 +220,7 @@ static dpc_status train(run* r, dpc_config_section* sections, dpc_error* error) 
 }
 
 int main(int argc, char** argv) {
-  static run r = {.loss = NAN, .val_loss = NAN};
+  static run r;
   r.settings = dpc_train_settings_default();
   dpc_config_section sections[DPC_TRAIN_SECTIONS];
   list_sections(&r, sections);
@@ -365,9 +230,11 @@ int main(int argc, char** argv) {
           "Learn a policy from recorded episodes.\v"
           "The folder train.output gets policy.safetensors (the averaged weights and all it "
           "takes to run them), state.safetensors (to resume from), metrics.jsonl and "
-          "config.yaml. Interrupted with Ctrl-C, it saves and ends with code 1. A disk that is "
-          "full while training is reported, and training goes on with the last good state in "
-          "place; at the end it is a failure.",
+          "config.yaml, and with train.rollout_every the policies of the best scores, named after "
+          "step and score; dpc inspect shows it. Interrupted with Ctrl-C, it saves, says how to "
+          "go on and ends with code 1. A disk that is full while training is reported, and "
+          "training goes on with the last good state and policies in place; at the end it is a "
+          "failure.",
       .arguments = "[CONFIG] [KEY=VALUE...]",
       .options = options,
       .parse = parse,

@@ -1,21 +1,23 @@
 #include "tools/train_metrics.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/clock.h"
 #include "tools/file.h"
-#include "tools/json.h"
 
 enum { METRICS_MAX = 1 << 30 };  // bytes; a longer file is not ours
 
-// True for a whole line that belongs to a step no later than `step`.
+// True for a whole line, not the summary, that belongs to a step no later than `step`.
 static bool line_stays(const char* line, size_t length, int64_t step) {
   dpc_json* json = NULL;
   int64_t at = 0;
   if (dpc_json_parse(line, length, "metrics", &json, NULL) != DPC_OK) return false;
-  const bool stays = dpc_json_as_int(dpc_json_get(json, "step"), &at) && at <= step;
+  const bool stays = dpc_json_as_int(dpc_json_get(json, "step"), &at) && at <= step &&
+                     dpc_json_get(json, "summary") == NULL;
   dpc_json_free(json);
   return stays;
 }
@@ -47,18 +49,41 @@ static dpc_status drop_later(const char* path, int64_t step, dpc_error* error) {
   return status;
 }
 
-dpc_status dpc_train_metrics_open(const char* path, int64_t step, dpc_train_metrics* metrics,
-                                  dpc_error* error) {
+dpc_status dpc_train_metrics_open(const char* path, int64_t step, const dpc_train_def* def,
+                                  dpc_train_metrics* metrics, dpc_error* error) {
+  dpc_train_history history;
   DPC_TRY(drop_later(path, step, error));
+  DPC_TRY(dpc_train_history_read(path, &history, error));
   FILE* stream = fopen(path, "ae");
-  if (stream == NULL) return dpc_fail(error, DPC_ERR_IO, "%s: %s", path, strerror(errno));
-  *metrics = (dpc_train_metrics){.stream = stream};
+  if (stream == NULL) {
+    dpc_train_history_free(&history);
+    return dpc_fail(error, DPC_ERR_IO, "%s: %s", path, strerror(errno));
+  }
+  const double earlier = dpc_train_summarize(&history, def->batch).seconds;
+  const dpc_time now = dpc_clock_now();
+  *metrics = (dpc_train_metrics){.stream = stream,
+                                 .log_every = def->log_every,
+                                 .batch = def->batch,
+                                 .history = history,
+                                 .first_step = step,
+                                 .start = now,
+                                 .earlier = isnan(earlier) ? 0 : earlier,
+                                 .line_start = now};
   return DPC_OK;
 }
 
 void dpc_train_metrics_close(dpc_train_metrics* metrics) {
   if (metrics->stream != NULL) (void)fclose(metrics->stream);
   metrics->stream = NULL;
+  dpc_train_history_free(&metrics->history);
+}
+
+static double seconds_since(dpc_time earlier) {
+  return dpc_to_seconds(dpc_time_since(dpc_clock_now(), earlier));
+}
+
+double dpc_train_metrics_seconds(const dpc_train_metrics* metrics) {
+  return metrics->earlier + seconds_since(metrics->start);
 }
 
 // Write and free a line.
@@ -72,22 +97,51 @@ static void write_line(dpc_train_metrics* metrics, dpc_json* line) {
   dpc_json_free(line);
 }
 
-void dpc_train_metrics_step(dpc_train_metrics* metrics, const dpc_train_report* report, double loss,
-                            double samples_per_second) {
-  dpc_json* line = dpc_json_object();
-  dpc_json_set_int(line, "step", report->step);
-  dpc_json_set_real(line, "epoch", report->epoch);
-  dpc_json_set_real(line, "loss", loss);
-  dpc_json_set_real(line, "lr", report->learning_rate);
-  dpc_json_set_real(line, "gradient_norm", report->gradient_norm);
-  dpc_json_set_real(line, "samples_per_second", samples_per_second);
-  write_line(metrics, line);
+static void add_point(dpc_train_metrics* metrics, dpc_train_point* point) {
+  point->seconds = dpc_train_metrics_seconds(metrics);
+  dpc_train_history_add(&metrics->history, point);
+  write_line(metrics, dpc_train_point_json(point));
 }
 
-void dpc_train_metrics_value(dpc_train_metrics* metrics, int64_t step, const char* name,
-                             double value) {
-  dpc_json* line = dpc_json_object();
-  dpc_json_set_int(line, "step", step);
-  dpc_json_set_real(line, name, value);
+void dpc_train_metrics_step(dpc_train_metrics* metrics, const dpc_train_report* report) {
+  metrics->line_loss += report->loss;
+  metrics->line_steps += 1;
+  if (report->step % metrics->log_every != 0) return;
+  dpc_train_point point = dpc_train_point_at(report->step);
+  point.epoch = report->epoch;
+  point.loss = metrics->line_loss / metrics->line_steps;
+  point.learning_rate = report->learning_rate;
+  point.gradient_norm = report->gradient_norm;
+  point.samples_per_second =
+      metrics->line_steps * metrics->batch / seconds_since(metrics->line_start);
+  add_point(metrics, &point);
+  metrics->line_loss = 0;
+  metrics->line_steps = 0;
+  metrics->line_start = dpc_clock_now();
+}
+
+void dpc_train_metrics_validation(dpc_train_metrics* metrics, int64_t step, double val_loss) {
+  if (isnan(val_loss)) return;
+  dpc_train_point point = dpc_train_point_at(step);
+  point.val_loss = val_loss;
+  add_point(metrics, &point);
+}
+
+void dpc_train_metrics_rollouts(dpc_train_metrics* metrics, int64_t step, double score,
+                                double success) {
+  dpc_train_point point = dpc_train_point_at(step);
+  point.score = score;
+  point.success = success;
+  add_point(metrics, &point);
+}
+
+dpc_train_summary dpc_train_metrics_end(dpc_train_metrics* metrics, int64_t step) {
+  dpc_train_point point = dpc_train_point_at(step);
+  point.seconds = dpc_train_metrics_seconds(metrics);
+  dpc_train_history_add(&metrics->history, &point);
+  const dpc_train_summary summary = dpc_train_summarize(&metrics->history, metrics->batch);
+  dpc_json* line = dpc_train_point_json(&point);
+  dpc_json_set(line, "summary", dpc_train_summary_json(&summary));
   write_line(metrics, line);
+  return summary;
 }

@@ -37,6 +37,8 @@ static const dpc_field fields[] = {
             "score in the push world every; 0 = never"),
     DPC_INT(dpc_train_def, rollout_episodes, "50", 1, 100, "episodes",
             "episodes of a score, seeds from 200000"),
+    DPC_INT(dpc_train_def, keep_best, "3", 0, 50, "policies",
+            "keep the policies of the best scores; 0 = none"),
     DPC_CHOICE(dpc_train_def, weights, "bf16", weights_types, "how the policy's weights are kept"),
 };
 DPC_FIELD_TABLE(dpc_train_fields, dpc_train_def, "train", "How it is learned.", fields);
@@ -52,9 +54,9 @@ const dpc_train_section dpc_train_sections[DPC_TRAIN_SECTIONS] = {
 
 // Settings that may change between a run and its continuation: they do not touch the weights.
 static const char* const free_settings[] = {
-    "dataset.path",        "train.output",           "train.threads",
-    "train.log_every",     "train.val_every",        "train.checkpoint_every",
-    "train.rollout_every", "train.rollout_episodes", "train.weights",
+    "dataset.path",    "train.output",           "train.threads",       "train.log_every",
+    "train.val_every", "train.checkpoint_every", "train.rollout_every", "train.rollout_episodes",
+    "train.keep_best", "train.weights",
 };
 
 static const void* section_of(const dpc_train_settings* settings, int i) {

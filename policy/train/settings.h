@@ -37,6 +37,7 @@ typedef struct dpc_train_def {
   int checkpoint_every;
   int rollout_every;
   int rollout_episodes;
+  int keep_best;
   int weights;  // dpc_weights_type
 } dpc_train_def;
 
