@@ -3,7 +3,9 @@
 #include "policy/engine.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include "policy/checkpoint.h"
 #include "policy/gemm.h"
 #include "policy/kernels/kernels.h"
 #include "tests/test.h"
@@ -196,10 +198,11 @@ static void test_published_sizes(void** state) {
 }
 
 // The networks that PyTorch has run.
-static void check_golden(const char* name) {
+static void check_golden(const char* folder, const char* name) {
   char weights[512], io[512];
-  snprintf(weights, sizeof weights, "%s/tests/golden/%s.weights.safetensors", DPC_SOURCE_DIR, name);
-  snprintf(io, sizeof io, "%s/tests/golden/%s.io.safetensors", DPC_SOURCE_DIR, name);
+  snprintf(weights, sizeof weights, "%s/%s.weights.safetensors", folder, name);
+  snprintf(io, sizeof io, "%s/%s.io.safetensors", folder, name);
+  const size_t mark = dpc_arena_mark(&arena);
   dpc_verify_pair pair = {0};
   assert_ok(dpc_verify_pair_open(weights, io, &arena, &pair, &error), &error);
   const dpc_unet_def* def = dpc_unet_settings(pair.unet);
@@ -224,13 +227,44 @@ static void check_golden(const char* name) {
     }
   }
   dpc_verify_pair_close(&pair);
+  dpc_arena_release(&arena, mark);
 }
 
 static void test_golden(void** state) {
   (void)state;
-  check_golden("unet_one_level");
-  check_golden("unet_small");
-  check_golden("unet_three_levels");
+  static const char golden[] = DPC_SOURCE_DIR "/tests/golden";
+  check_golden(golden, "unet_one_level");
+  check_golden(golden, "unet_small");
+  check_golden(golden, "unet_three_levels");
+}
+
+// Others of the same kind, where they are.
+static void test_fixtures(void** state) {
+  (void)state;
+  static const char fixtures[] = DPC_SHARED_DIR "/fixtures";
+  static const char* const names[] = {"unet_tiny", "unet_k3_two_levels",
+                                      "unet_horizon32_four_levels"};
+  for (int i = 0; i < DPC_COUNT(names); ++i) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s.io.safetensors", fixtures, names[i]);
+    if (access(path, R_OK) != 0) skip();
+    check_golden(fixtures, names[i]);
+  }
+}
+
+// The bundled policy's weights are bfloat16: fp32 widens them, and is as exact as ever.
+static void test_bundled_policy(void** state) {
+  (void)state;
+  dpc_checkpoint_info info;
+  dpc_unet* unet = NULL;
+  float* params = NULL;
+  const char* path = DPC_SOURCE_DIR "/policy/pretrained/pusht.safetensors";
+  assert_ok(dpc_checkpoint_load(path, &arena, &info, &unet, &params, &error), &error);
+  for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
+    if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
+    setenv("DPC_ISA", isas[isa], 1);
+    assert_near(difference(unet, params, DPC_PRECISION_FP32), 0, 1e-5);
+  }
 }
 
 // A wrong name is refused, and a full arena is an error that leaves it as it was.
@@ -262,6 +296,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_published_sizes, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_samples_and_threads, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_golden, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_fixtures, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_bundled_policy, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, start, NULL);
