@@ -40,11 +40,21 @@ static inline float dpc_mish(float x) {
   return x * (n / (n + 2));
 }
 
-/// The derivative of mish at x: with t = n / (n + 2) it is t + x (1 - t^2) e / (1 + e), and
-/// 1 - t^2 = 4 (n + 1) / (n + 2)^2.
-static inline float dpc_mish_slope(float x) {
+/// mish(x) and its derivative there, from one exponential and one division: with t = n / (n + 2) the
+/// derivative is t + x (1 - t^2) e / (1 + e), and 1 - t^2 = 4 (n + 1) / (n + 2)^2.
+static inline float dpc_mish_and_slope(float x, float* slope) {
   const float e = dpc_exp(x);
   const float n = e * (e + 2);
-  const float q = 1.0F / (n + 2);
-  return n * q + x * (4 * (n + 1) * q * q) * (e / (1 + e));
+  const float both = 1.0F / ((n + 2) * (1 + e));
+  const float q = both * (1 + e);  // 1 / (n + 2)
+  const float t = n * q;
+  *slope = t + x * (4 * (n + 1) * q * q) * (e * (both * (n + 2)));
+  return x * t;
+}
+
+/// The derivative of mish at x.
+static inline float dpc_mish_slope(float x) {
+  float slope;
+  (void)dpc_mish_and_slope(x, &slope);
+  return slope;
 }

@@ -42,7 +42,10 @@ static void sum_groups(const dpc_norm_mish* norm, const float* channels, float f
 // One value per group to one per channel, so that inner loops run over channels alone.
 static void spread_groups(const dpc_norm_mish* norm, const float* groups, float* channels) {
   const int width = norm->channels / norm->groups;
-  for (int c = 0; c < norm->channels; ++c) channels[c] = groups[c / width];
+  for (int g = 0; g < norm->groups; ++g, channels += width) {
+    const float value = groups[g];
+    for (int c = 0; c < width; ++c) channels[c] = value;
+  }
 }
 
 // Mean and 1 / deviation of each group of one sample, in two passes for accuracy.
@@ -98,21 +101,42 @@ void dpc_norm_mish_forward(const dpc_norm_mish* norm, int batch, int time, const
   }
 }
 
-// Through FiLM: grad of one sample's output becomes that of z = mish(y).
-static void film_backward(int time, int channels, size_t stride, const float* x, const float* mean,
-                          const float* factor, const float* beta, const float* film,
-                          float* grad_film, float* restrict grad) {
-  float* grad_scale = grad_film;
-  float* grad_shift = grad_film + channels;
-  memset(grad_film, 0, sizeof(float) * 2 * (size_t)channels);
-  for (int t = 0; t < time; ++t) {
-    const float* row = x + (size_t)t * stride;
-    float* restrict g = grad + (size_t)t * stride;
-    for (int c = 0; c < channels; ++c) {
-      grad_scale[c] += g[c] * dpc_mish((row[c] - mean[c]) * factor[c] + beta[c]);
-      grad_shift[c] += g[c];
-      g[c] *= film[c];
-    }
+// What the way back through one sample's activation needs, per channel.
+typedef struct activation {
+  const float *mean, *inverse, *factor, *beta;
+  float *sum, *product;  // of the gradient by y, alone and with the normalised x
+} activation;
+
+// One row, from the gradient by mish(y) to the one by y = (x - mean) factor + beta.
+static void activation_backward(int channels, const activation* a, const float* x,
+                                float* restrict grad) {
+  const float *mean = a->mean, *inverse = a->inverse, *factor = a->factor, *beta = a->beta;
+  float* restrict sum = a->sum, * restrict product = a->product;
+  for (int c = 0; c < channels; ++c) {
+    const float off = x[c] - mean[c];
+    const float g = grad[c] * dpc_mish_slope(off * factor[c] + beta[c]);
+    grad[c] = g;
+    sum[c] += g;
+    product[c] += g * (off * inverse[c]);
+  }
+}
+
+// The same from the gradient by scale mish(y) + shift.
+static void film_backward(int channels, const activation* a, const float* x, const float* scale,
+                          float* restrict grad_scale, float* restrict grad_shift,
+                          float* restrict grad) {
+  const float *mean = a->mean, *inverse = a->inverse, *factor = a->factor, *beta = a->beta;
+  float* restrict sum = a->sum, * restrict product = a->product;
+  for (int c = 0; c < channels; ++c) {
+    const float off = x[c] - mean[c];
+    float slope;
+    const float z = dpc_mish_and_slope(off * factor[c] + beta[c], &slope);
+    grad_scale[c] += grad[c] * z;
+    grad_shift[c] += grad[c];
+    const float g = grad[c] * scale[c] * slope;
+    grad[c] = g;
+    sum[c] += g;
+    product[c] += g * (off * inverse[c]);
   }
 }
 
@@ -125,28 +149,24 @@ void dpc_norm_mish_backward(const dpc_norm_mish* norm, int batch, int time, cons
   const float per_group = 1.0F / (float)(time * width);
   float mean[DPC_CHANNELS_MAX], inverse[DPC_CHANNELS_MAX], factor[DPC_CHANNELS_MAX];
   float sum[DPC_CHANNELS_MAX], product[DPC_CHANNELS_MAX], by_group[DPC_CHANNELS_MAX];
+  const activation a = {mean, inverse, factor, beta, sum, product};
   if (grad_x != grad_out) memcpy(grad_x, grad_out, sizeof(float) * (size_t)time * stride);
   for (int b = 0; b < batch; ++b, x += channels, grad_x += channels, stats += stats_size) {
     spread_groups(norm, stats, mean);
     spread_groups(norm, stats + groups, inverse);
     for (int c = 0; c < channels; ++c) factor[c] = inverse[c] * gamma[c];
-    if (film != NULL) {
-      const size_t at = (size_t)b * 2 * (size_t)channels;
-      film_backward(time, channels, stride, x, mean, factor, beta, film + at, grad_film + at,
-                    grad_x);
-    }
-
-    // through mish; per channel, the gradient's sum and its product with the normalised x
+    // through FiLM and mish
     memset(sum, 0, sizeof(float) * (size_t)channels);
     memset(product, 0, sizeof(float) * (size_t)channels);
+    const size_t at = (size_t)b * 2 * (size_t)channels;
+    if (film != NULL) memset(grad_film + at, 0, sizeof(float) * 2 * (size_t)channels);
     for (int t = 0; t < time; ++t) {
       const float* row = x + (size_t)t * stride;
-      float* restrict g = grad_x + (size_t)t * stride;
-      for (int c = 0; c < channels; ++c) {
-        const float off = row[c] - mean[c];
-        g[c] *= dpc_mish_slope(off * factor[c] + beta[c]);
-        sum[c] += g[c];
-        product[c] += g[c] * (off * inverse[c]);
+      float* g = grad_x + (size_t)t * stride;
+      if (film == NULL) {
+        activation_backward(channels, &a, row, g);
+      } else {
+        film_backward(channels, &a, row, film + at, grad_film + at, grad_film + at + channels, g);
       }
     }
     for (int c = 0; c < channels; ++c) {

@@ -209,6 +209,18 @@ static void the_thread_count_changes_no_bit(void** state) {
   assert_threads_change_no_bit(b);
 }
 
+static void a_batch_makes_two_shards_at_least(void** state) {
+  bench* b = *state;
+  b->settings.train.shard = b->settings.train.batch / 2;
+  dpc_trainer* halves = make_trainer(b, 2);
+  b->settings.train.shard = 4096;
+  dpc_trainer* capped = make_trainer(b, 1);
+  assert_true(run_steps(halves, 3) == run_steps(capped, 3));
+  assert_same_state(halves, capped);
+  b->settings.train.batch = 1;  // which cannot be halved
+  assert_true(run_steps(make_trainer(b, 2), 1) > 0);
+}
+
 static void the_objective_counts(void** state) {
   bench* b = *state;
   const double plain = run_steps(make_trainer(b, 1), 3);
@@ -416,6 +428,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(workers_do_every_piece_once, setup, teardown),
       cmocka_unit_test_setup_teardown(the_loss_falls, setup, teardown),
       cmocka_unit_test_setup_teardown(the_thread_count_changes_no_bit, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_batch_makes_two_shards_at_least, setup, teardown),
       cmocka_unit_test_setup_teardown(the_objective_counts, setup, teardown),
       cmocka_unit_test_setup_teardown(another_seed_gives_another_run, setup, teardown),
       cmocka_unit_test_setup_teardown(resuming_changes_no_bit, setup, teardown),

@@ -37,15 +37,23 @@ struct dpc_batch_loss {
   bool backward;
 };
 
+// Windows of a shard. A batch makes two at least, so that two threads have work; how many threads
+// there are must not matter to the sums.
+static int shard_of(const dpc_train_def* def) {
+  const int half = (def->batch + 1) / 2;
+  return def->shard < half ? def->shard : half;
+}
+
 static int shards_of(const dpc_train_def* def, int windows) {
-  return (windows + def->shard - 1) / def->shard;
+  const int shard = shard_of(def);
+  return (windows + shard - 1) / shard;
 }
 
 // --- making it ----------------------------------------------------------------------------------
 
 static dpc_status create_work(const dpc_batch_loss* loss, dpc_arena* arena, shard_work* out,
                               dpc_error* error) {
-  const int shard = loss->parts.train->shard;
+  const int shard = shard_of(loss->parts.train);
   const size_t count = (size_t)shard * (size_t)loss->chunk_dim;
   DPC_TRY(dpc_unet_work_create(loss->parts.unet, shard, true, arena, &out->unet, error));
   out->cond = DPC_TAKE(arena, float, (size_t)shard*(size_t)loss->cond_dim);
@@ -151,7 +159,7 @@ static void run_shard(void* context, int item, int thread) {
   dpc_batch_loss* loss = context;
   const dpc_unet* unet = loss->parts.unet;
   shard_work* work = &loss->works[thread];
-  const int shard = loss->parts.train->shard;
+  const int shard = shard_of(loss->parts.train);
   const int first = item * shard, rest = loss->batch.count - first;
   const int count = rest < shard ? rest : shard;
 

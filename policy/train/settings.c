@@ -11,8 +11,9 @@ static const dpc_field fields[] = {
     DPC_TEXT(dpc_train_def, output, "", "folder for everything that training writes"),
     DPC_INT(dpc_train_def, steps, "6000", 1, 1000000000, "steps", "updates of the weights"),
     DPC_INT(dpc_train_def, batch, "256", 1, 65536, "windows", "windows per update"),
-    DPC_INT(dpc_train_def, shard, "64", 1, 4096, "windows",
-            "windows per piece of a batch; pieces are shared out to the threads"),
+    DPC_INT(
+        dpc_train_def, shard, "64", 1, 4096, "windows",
+        "windows per piece of a batch, at most half of it; pieces are shared out to the threads"),
     DPC_INT(dpc_train_def, threads, "0", 0, 1024, "threads", "0 = one per CPU"),
     DPC_REAL(dpc_train_def, learning_rate, "3e-4", 0, 10, "", "peak learning rate"),
     DPC_CHOICE(dpc_train_def, lr_schedule, "cosine", lr_schedules, "what follows the warm-up"),

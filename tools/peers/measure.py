@@ -2,6 +2,7 @@
 """Speed of dpc beside that of ONNX Runtime and PyTorch; tools/peers/run installs and builds first.
 
     measure.py step [--json FILE] [--sizes small,medium,large] [--threads 1,2] [--rounds N] [--quick]
+    measure.py train [--json FILE] [--sizes small,medium] [--batches 64,256] [--rounds N] [--quick]
 
 Every peer is a process that stays alive, pinned to as many processors as it has threads, and that
 works only while it is told to. They take turns: a burst of steps each, round after round, so that
@@ -16,70 +17,17 @@ import os
 import pathlib
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+from peer import Peer, median_ratio, take_turns
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 POLICY = ROOT / "policy/pretrained/pusht.safetensors"
 NODE_MODULES = ROOT / "build/node_modules"
 SCHEMA = "/usr/include/onnx"  # of libonnx-dev
-SETTLE = 0.02  # s between two bursts: spinning threads of the last one go to sleep
-WARM_UP = 0.1  # of a burst, not counted: caches are another peer's when it begins
-
-
-class Peer:
-    """A process that takes steps when it is told to."""
-
-    def __init__(self, name, command, threads, environment=None):
-        cpus = sorted(os.sched_getaffinity(0))[-threads:]
-        pinned = ["taskset", "-c", ",".join(map(str, cpus)), *map(str, command)]
-        self.name = name
-        self.process = subprocess.Popen(pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env={**os.environ, **(environment or {})})
-        self.hello = self.read()
-        self.rounds = []  # of times in us
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.name}: ended with code {self.process.wait()}")
-        return json.loads(line)
-
-    def burst(self, steps):
-        """Times of that many steps, in us."""
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        return self.read()["us"]
-
-    def choose_burst(self, seconds):
-        """Warm up, and set the number of steps that take so long."""
-        self.burst(3)
-        median = statistics.median(self.burst(max(3, int(seconds * 1e6 / max(self.burst(3))))))
-        self.steps = max(3, int(seconds * 1e6 / median))
-
-    def run_round(self):
-        self.rounds.append(self.burst(self.steps)[int(self.steps * WARM_UP):])
-        time.sleep(SETTLE)
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-    @property
-    def medians(self):
-        return [statistics.median(times) for times in self.rounds]
-
-    def summary(self):
-        """What is reported about it."""
-        times = sorted(us for times in self.rounds for us in times)
-        return {"peer": self.name, "variant": self.hello["variant"],
-                "threads": self.hello["threads"], "version": self.hello["version"],
-                "p50_us": statistics.median(times), "p99_us": times[int(0.99 * (len(times) - 1))],
-                "min_us": times[0], "count": len(times)}
 
 
 def run_tool(*command):
@@ -131,12 +79,6 @@ def compare_outputs(peers):
     return [max(abs(a - b) for a, b in zip(peer.hello["output"], reference)) for peer in peers]
 
 
-def median_ratio(peers, name, ours, variant=""):
-    """How many times as long a peer takes, in its fastest variant, as one of ours does."""
-    return min(statistics.median(theirs / mine for theirs, mine in zip(peer.medians, ours.medians))
-               for peer in peers if peer.name == name and variant in peer.hello["variant"])
-
-
 def measure_step(args, size, threads):
     """The rows of one table: size and threads."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -145,11 +87,7 @@ def measure_step(args, size, threads):
         peers = start_step_peers(args, folder, size, threads)
         for peer in peers:
             peer.choose_burst(args.burst)
-        for _ in range(args.rounds):
-            for peer in peers:
-                peer.run_round()
-        for peer in peers:
-            peer.stop()
+        take_turns(peers, args.rounds)
     rows = [{"size": size, "threads_asked": threads, **peer.summary(), "difference": difference}
             for peer, difference in zip(peers, compare_outputs(peers))]
     for peer, row in zip(peers, rows):
@@ -184,7 +122,7 @@ def step(args):
     """All tables of the benchmark "step"."""
     print_step_title()
     rows = []
-    for size in args.sizes.split(","):
+    for size in (args.sizes or "small,medium,large").split(","):
         for threads in map(int, args.threads.split(",")):
             if threads > len(os.sched_getaffinity(0)):
                 print(f"{size}: {threads} threads want as many processors; left out")
@@ -197,17 +135,72 @@ def step(args):
     return rows
 
 
-BENCHMARKS = {"step": step}
+# --- train: one update ----------------------------------------------------------------------------
+
+CHANNELS = {"small": "64,128,256", "medium": "128,256,512", "large": "256,512,1024"}
+# PyTorch's threads spin while they wait, and so do those that OpenBLAS adds to them; beside any other
+# program that makes it many times slower. It takes part as it is on an idle machine only.
+CALM = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def start_train_peers(args, size, batch, threads):
+    peers = [Peer("dpc", [args.build / "peers/dpc-train-peer", size, "--batch", batch,
+                          "--threads", threads], threads)]
+    variants = [("eager", CALM), ("jit", CALM)]
+    if args.idle and not args.quick:
+        variants.append(("eager", {}))
+    for mode, environment in variants:
+        peers.append(Peer("PyTorch", [sys.executable, HERE / "torch_train_peer.py", mode,
+                                      CHANNELS[size], batch, threads], threads, environment))
+        peers[-1].hello["variant"] += " calm" if environment else ""
+    return peers
+
+
+def measure_train(args, size, batch):
+    """The rows of one table: size and batch."""
+    peers = start_train_peers(args, size, batch, len(os.sched_getaffinity(0)))
+    for peer in peers:
+        peer.choose_few(4 * args.burst)
+    take_turns(peers, args.rounds)
+    rows = [{"size": size, "batch": batch, **peer.summary(), "loss": peer.hello["loss"]}
+            for peer in peers]
+    for row in rows:
+        row["samples_per_second"] = 1e6 * batch / row["p50_us"]
+    rows[0]["torch_ratio"] = median_ratio(peers, "PyTorch", peers[0])
+    return rows
+
+
+def train(args):
+    """All tables of the benchmark "train"."""
+    print("One update on all processors: noise, forward, loss, backward, clipping, AdamW and the "
+          "moving\naverage. Torch/dpc is that of the fastest PyTorch.\n")
+    print(f"{'size':7} {'batch':>5}  {'':24} {'p50 ms':>9} {'samples/s':>9} {'Torch/dpc':>9}")
+    rows = []
+    for size in (args.sizes or "small,medium").split(","):
+        for batch in map(int, args.batches.split(",")):
+            made = measure_train(args, size, batch)
+            for row in made:
+                ratio = f" {row['torch_ratio']:9.2f}" if "torch_ratio" in row else ""
+                who = f"{row['peer']} {row['variant']}"
+                print(f"{size:7} {batch:5}  {who:24} {row['p50_us'] / 1e3:9.1f} "
+                      f"{row['samples_per_second']:9.0f}{ratio}", flush=True)
+            rows += made
+            print()
+    return rows
+
+
+BENCHMARKS = {"step": step, "train": train}
 
 
 # --- the command --------------------------------------------------------------------------------
 
 
-def missing():
+def missing(benchmark):
     """What is not installed, or None."""
-    if not (NODE_MODULES / "onnxruntime-node").exists() or shutil.which("node") is None:
+    onnx = benchmark == "step"
+    if onnx and not ((NODE_MODULES / "onnxruntime-node").exists() and shutil.which("node")):
         return "onnxruntime-node"
-    for module in ("torch", "google.protobuf"):
+    for module in ("torch", "google.protobuf") if onnx else ("torch",):
         try:
             if importlib.util.find_spec(module) is None:
                 return module
@@ -220,8 +213,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="tools/peers/run")
     parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("--json", metavar="FILE", help="write all figures")
-    parser.add_argument("--sizes", default="small,medium,large")
-    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--sizes")
+    parser.add_argument("--threads", default="1,2", help="step: of a peer")
+    parser.add_argument("--batches", default="64,256", help="train: windows of an update")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--burst", type=float, default=0.15, help="seconds of a peer's turn")
     parser.add_argument("--quick", action="store_true", help="only to see that it works")
@@ -229,6 +223,7 @@ def parse_arguments():
     args = parser.parse_args()
     if args.quick:
         args.sizes, args.threads, args.rounds, args.burst = "small", "1", 2, 0.01
+        args.batches = "8"
     return args
 
 
@@ -241,12 +236,13 @@ def cpu_name():
 
 def main():
     args = parse_arguments()
-    absent = missing()
+    absent = missing(args.benchmark)
     if absent is not None:
         print(f"skipped: {absent} is not installed (tools/setup --peers)")
         return 77
     load = os.getloadavg()[0]
-    if load > 0.5:
+    args.idle = load <= 0.5
+    if not args.idle:
         print(f"other programs are running (load {load:.1f}): figures will be rough", file=sys.stderr)
     rows = BENCHMARKS[args.benchmark](args)
     if args.json:

@@ -16,7 +16,6 @@ import time
 
 import numpy as np
 import torch
-import zarr
 from torch import nn
 
 from unet_torch import Unet
@@ -46,6 +45,7 @@ def normalize(rows, train_rows):
 
 def load(path, settings):
     """Normalised observations and actions, and the clamped rows of every training window."""
+    import zarr  # here: tools/peers/torch_train_peer.py does without
     root = zarr.open(path, "r")
     ends = root["meta/episode_ends"][:]
     begins = np.concatenate([[0], ends[:-1]])
