@@ -1,18 +1,16 @@
 /// dpc-import: recorded demonstrations of other projects become an episode log.
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "tools/cli.h"
 #include "tools/import_hdf5.h"
 #include "tools/import_zarr.h"
+#include "tools/log_folder.h"
 
 enum { KEY_IMAGES = 'i', KEY_RATE = 'r' };
 
@@ -33,24 +31,12 @@ static const char doc[] =
 typedef struct import {
   dpc_cli cli;
   const char* source_path;
-  char dir[PATH_MAX];   // the log to be
-  char part[PATH_MAX];  // its name until it is complete
+  dpc_log_folder log;
   bool images;
   double rate;  // 0: the format's default
   dpc_import_source source;
   int64_t step_count;
 } import;
-
-static void set_dir(import* m, const char* text, const struct argp_state* state) {
-  size_t length = strlen(text);
-  while (length > 1 && text[length - 1] == '/') length--;
-  if (length == 0 || length + sizeof(".part") > sizeof(m->part)) {
-    argp_error(state, "DIR: not a usable name: '%s'", text);
-    return;
-  }
-  (void)snprintf(m->dir, sizeof(m->dir), "%.*s", (int)length, text);
-  (void)snprintf(m->part, sizeof(m->part), "%.*s.part", (int)length, text);
-}
 
 static error_t parse(int key, char* text, struct argp_state* state) {
   import* m = state->input;
@@ -63,7 +49,9 @@ static error_t parse(int key, char* text, struct argp_state* state) {
       return 0;
     case ARGP_KEY_ARG:
       if (state->arg_num == 0) m->source_path = text;
-      if (state->arg_num == 1) set_dir(m, text, state);
+      if (state->arg_num == 1 && !dpc_log_folder_set_name(&m->log, text)) {
+        argp_error(state, "DIR: not a usable name: '%s'", text);
+      }
       if (state->arg_num > 1) argp_error(state, "too many arguments");
       return 0;
     case ARGP_KEY_END:
@@ -100,33 +88,6 @@ static dpc_status open_source(import* m, dpc_error* error) {
 }
 
 // --- the log ------------------------------------------------------------------------------------
-
-/// Remove an unfinished log: its episodes and the folder. Anything else in it stays, and so does it.
-static dpc_status remove_part(const import* m, dpc_error* error) {
-  char path[PATH_MAX + 64];
-  bool more = true;
-  for (int i = 0; more; i++) {
-    static const char* const endings[] = {"", ".part"};
-    more = false;
-    for (int e = 0; e < DPC_COUNT(endings); e++) {
-      (void)snprintf(path, sizeof(path), "%s/episode_%06d.mcap%s", m->part, i, endings[e]);
-      more |= unlink(path) == 0;
-    }
-  }
-  if (rmdir(m->part) == 0 || errno == ENOENT) return DPC_OK;
-  return dpc_fail(error, DPC_ERR_IO, "%s: in the way: %s", m->part, strerror(errno));
-}
-
-static dpc_status make_part(const import* m, dpc_error* error) {
-  struct stat info;
-  if (lstat(m->dir, &info) == 0) {
-    return dpc_fail(error, DPC_ERR_CONFIG, "%s: already there; remove it or choose another name",
-                    m->dir);
-  }
-  DPC_TRY(remove_part(m, error));  // what a killed import may have left
-  if (mkdir(m->part, 0777) == 0) return DPC_OK;
-  return dpc_fail(error, DPC_ERR_IO, "%s: %s", m->part, strerror(errno));
-}
 
 /// Where an episode comes from, in words that a log may carry: plain ASCII, cut to what fits.
 static dpc_note make_note(const char* key, const char* value) {
@@ -169,7 +130,7 @@ static dpc_status write_episode(const import* m, int index, const dpc_episode* e
   notes[note_count++] = make_note("source", base_name(m->source_path));
   notes[note_count++] = make_note("format", m->source.format);
   for (int i = 0; i < m->source.note_count; i++) notes[note_count++] = m->source.notes[i];
-  const dpc_episode_writer_def def = {.dir = m->part,
+  const dpc_episode_writer_def def = {.dir = m->log.part,
                                       .index = index,
                                       .interface = &e->interface,
                                       .notes = notes,
@@ -214,8 +175,7 @@ static dpc_status convert(import* m, dpc_error* error) {
     dpc_cli_progress(&m->cli, "episode %d of %d", i + 1, m->source.episode_count);
     DPC_TRY(convert_episode(m, i, error));
   }
-  if (rename(m->part, m->dir) == 0) return DPC_OK;
-  return dpc_fail(error, DPC_ERR_IO, "%s: %s", m->dir, strerror(errno));
+  return dpc_log_folder_finish(&m->log, error);
 }
 
 // --- what is said -------------------------------------------------------------------------------
@@ -234,7 +194,7 @@ static dpc_status report(import* m, dpc_error* error) {
   dpc_json* json = dpc_json_object();
   dpc_json_set_text(json, "source", m->source_path);
   dpc_json_set_text(json, "format", m->source.format);
-  dpc_json_set_text(json, "path", m->dir);
+  dpc_json_set_text(json, "path", m->log.dir);
   dpc_json_set_int(json, "episodes", m->source.episode_count);
   dpc_json_set_int(json, "steps", m->step_count);
   dpc_json_set_real(json, "rate_hz", m->rate);
@@ -262,7 +222,7 @@ static void print_layout(const import* m, const char* what, const dpc_layout* la
 }
 
 static void print(const import* m) {
-  dpc_cli_print(&m->cli, "%s: %d episodes, %lld steps, %g Hz (%s)\n", m->dir,
+  dpc_cli_print(&m->cli, "%s: %d episodes, %lld steps, %g Hz (%s)\n", m->log.dir,
                 m->source.episode_count, (long long)m->step_count, m->rate, m->source.format);
   print_layout(m, "observation", &m->source.interface.obs);
   print_layout(m, "action", &m->source.interface.action);
@@ -276,11 +236,11 @@ static void print(const import* m) {
 
 static dpc_status run(import* m, dpc_error* error) {
   DPC_TRY(open_source(m, error));
-  DPC_TRY(make_part(m, error));
+  DPC_TRY(dpc_log_folder_begin(&m->log, error));
   const dpc_status status = convert(m, error);
   dpc_cli_progress_end(&m->cli);
   if (status != DPC_OK) {
-    (void)remove_part(m, NULL);
+    dpc_log_folder_abort(&m->log);
     return status;
   }
   print(m);
