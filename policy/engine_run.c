@@ -32,7 +32,7 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
                               .positions = op->positions,
                               .weights = part->weights,
                               .weights_bf16 = part->weights_bf16,
-                              .bias = op->bias + part->first * DPC_LANES,
+                              .bias = op->bias + (ptrdiff_t)part->first * DPC_LANES,
                               .blocks = part->blocks,
                               .out = s->work->values + out + (ptrdiff_t)op->out_first * row,
                               .out_row = row * op->out_step,

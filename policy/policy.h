@@ -75,9 +75,9 @@ DPC_NODISCARD dpc_status dpc_policy_act(const dpc_policy* policy, dpc_policy_wor
 /// One of several chunks that are made together; all as in dpc_policy_act.
 typedef struct dpc_policy_query {
   const float* obs;
+  float* chunk;
   dpc_rng_key key;
   uint32_t plan;
-  float* chunk;
   dpc_status status;  // out, of this one
 } dpc_policy_query;
 

@@ -111,9 +111,11 @@ static void step_together(const dpc_unet* unet, const float* params, int precisi
   assert_ok(dpc_engine_work_create(engine, timesteps, 2, samples, &arena, &work, &error), &error);
   for (int first = 0; first < 3; first += samples) {
     const int at = first + samples <= 3 ? first : 3 - samples;
-    dpc_engine_observe(engine, work, samples, cond + at * given);
-    dpc_engine_step(engine, work, 0, samples, noise + at * count, out + at * count);
-    dpc_engine_step(engine, work, 1, samples, out + at * count, out + at * count);
+    dpc_engine_observe(engine, work, samples, cond + (ptrdiff_t)at * given);
+    dpc_engine_step(engine, work, 0, samples, noise + (ptrdiff_t)at * count,
+                    out + (ptrdiff_t)at * count);
+    dpc_engine_step(engine, work, 1, samples, out + (ptrdiff_t)at * count,
+                    out + (ptrdiff_t)at * count);
     dpc_engine_rest(work);
   }
   dpc_engine_work_destroy(work);

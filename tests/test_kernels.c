@@ -77,7 +77,7 @@ static void run(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage stor
       return;
     case DPC_STORAGE_BF12:
       pack(&call, DPC_BF12_BLOCKS, 2);
-      narrow((size_t)(call.blocks * DPC_LANES * call.channels * call.taps));
+      narrow((size_t)call.blocks * DPC_LANES * (size_t)call.channels * (size_t)call.taps);
       kernels->conv_bf12(&call);
       return;
   }
@@ -95,7 +95,7 @@ static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, dpc_stora
   memset(in, 0, sizeof in);
   memset(in_bf16, 0, sizeof in_bf16);
   for (int s = 0; s < call.samples; ++s) {
-    draw(7 + (uint32_t)s, call.rows * call.in_row, in + 1 + s * IN_SAMPLE + start);
+    draw(7 + (uint32_t)s, call.rows * call.in_row, in + 1 + (ptrdiff_t)s * IN_SAMPLE + start);
   }
   for (int i = 0; i < IN_SIZE; ++i) in_bf16[i + 2] = dpc_bf16(in[i + 1]);
   call.in = in + 1 + start;

@@ -11,19 +11,19 @@
 static inline __m512bh widen(__m512i fields) {
   const __m512i kept = _mm512_set1_epi16((int16_t)0x87ff);
   const __m512i exponent = _mm512_set1_epi16(DPC_BF12_EXPONENT << 7);
-  const int and_or = 0xea;  // (a & b) | c
-  return (__m512bh)_mm512_ternarylogic_epi32(_mm512_srai_epi16(fields, 4), kept, exponent, and_or);
+  enum { AND_OR = 0xea };  // (a & b) | c
+  return (__m512bh)_mm512_ternarylogic_epi32(_mm512_srai_epi16(fields, 4), kept, exponent, AND_OR);
 }
 
 static inline void load_widened(const uint16_t* from, __m512bh* w) {
-  const int or_and = 0xf8;  // a | (b & c)
+  enum { OR_AND = 0xf8 };  // a | (b & c)
   const __m512i first = _mm512_loadu_si512(from), second = _mm512_loadu_si512(from + 32);
   const __m512i third = _mm512_loadu_si512(from + 64);
   __m512i fourth = _mm512_slli_epi16(first, 12);
   fourth = _mm512_ternarylogic_epi32(fourth, _mm512_slli_epi16(second, 8),
-                                     _mm512_set1_epi16(0x0f00), or_and);
+                                     _mm512_set1_epi16(0x0f00), OR_AND);
   fourth = _mm512_ternarylogic_epi32(fourth, _mm512_slli_epi16(third, 4), _mm512_set1_epi16(0x00f0),
-                                     or_and);
+                                     OR_AND);
   w[0] = widen(first);
   w[1] = widen(second);
   w[2] = widen(third);
