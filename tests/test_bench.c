@@ -2,37 +2,15 @@
 // anything is, is nobody's business here.
 
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "policy/kernels/kernels.h"
+#include "tests/shell.h"
 #include "tests/small_policy.h"
 #include "tests/test.h"
 #include "tools/json.h"
 
-enum { TEXT_SIZE = 1 << 18, COMMAND_SIZE = 1024 };
-
-static char base[] = "/tmp/dpc-test-bench-XXXXXX";
-static char output[TEXT_SIZE];  // of the last command
 static dpc_error error;
-
-/// Run a shell command in the test's folder; returns its exit code.
-static int shell(const char* format, ...) DPC_PRINTF(1, 2);
-static int shell(const char* format, ...) {
-  char command[COMMAND_SIZE], whole[COMMAND_SIZE + 128];
-  va_list list;
-  va_start(list, format);
-  (void)vsnprintf(command, sizeof command, format, list);  // NOLINT: the list was started
-  va_end(list);
-  (void)snprintf(whole, sizeof whole, "cd %s && PATH=%s:$PATH && { %s; }", base, DPC_BINARY_DIR,
-                 command);
-  FILE* pipe = popen(whole, "r");  // NOLINT(cert-env33-c): commands of our own
-  assert_non_null(pipe);
-  const size_t size = fread(output, 1, sizeof output - 1, pipe);
-  output[size] = '\0';
-  const int status = pclose(pipe);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 // What the program reports, which is all of its standard output.
 static dpc_json* bench_json(const char* options) {

@@ -2,37 +2,19 @@
 // it takes the originals; and what it refuses, without leaving anything behind.
 
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proto/episode_log.h"
 #include "sim/push_task.h"
+#include "tests/shell.h"
 #include "tests/test.h"
 #include "tools/json.h"
 
-enum { COMMAND_SIZE = 2048, OUTPUT_SIZE = 1 << 20, BLOCK = 20 };
+enum { COMMAND_SIZE = 2048, BLOCK = 20 };
 
 #define OURS DPC_SOURCE_DIR "/sim/demonstrations"
 
-static char base[] = "/tmp/dpc-test-mirror-XXXXXX";
-static char output[OUTPUT_SIZE];  // of the last command
 static dpc_error error;
-
-/// Run a shell command in the test's folder; returns its exit code.
-static int shell(const char* format, ...) DPC_PRINTF(1, 2);
-static int shell(const char* format, ...) {
-  char command[COMMAND_SIZE], whole[COMMAND_SIZE + 64];
-  va_list list;
-  va_start(list, format);
-  (void)vsnprintf(command, sizeof command, format, list);  // NOLINT: the list was started
-  va_end(list);
-  (void)snprintf(whole, sizeof whole, "cd %s && { %s; }", base, command);
-  FILE* pipe = popen(whole, "r");  // NOLINT(cert-env33-c): commands of our own
-  assert_non_null(pipe);
-  output[fread(output, 1, sizeof output - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 static void assert_refused(const char* source, int code, const char* words) {
   const int got = shell("%s/dpc-mirror -q %s refused 2>&1", DPC_BINARY_DIR, source);

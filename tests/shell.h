@@ -1,0 +1,29 @@
+/// Whole programs as people run them: shell commands in a folder of the test's own, which it makes with
+/// mkdtemp(base), and what they print.
+#pragma once
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "tests/test.h"
+
+static char base[] = "/tmp/dpc-test-XXXXXX";
+static char output[1 << 20];  // of the last command
+
+/// Run a shell command in the test's folder, with the programs that were built on its path; returns
+/// its exit code.
+static int shell(const char* format, ...) DPC_PRINTF(1, 2);
+static int shell(const char* format, ...) {
+  char command[2048], whole[2048 + 128];
+  va_list list;
+  va_start(list, format);
+  (void)vsnprintf(command, sizeof command, format, list);  // NOLINT: the list was started
+  va_end(list);
+  (void)snprintf(whole, sizeof whole, "cd %s && PATH=%s:$PATH && { %s; }", base, DPC_BINARY_DIR,
+                 command);
+  FILE* pipe = popen(whole, "r");  // NOLINT(cert-env33-c): commands of our own
+  assert_non_null(pipe);
+  output[fread(output, 1, sizeof output - 1, pipe)] = '\0';
+  const int status = pclose(pipe);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
