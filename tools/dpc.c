@@ -20,7 +20,7 @@ static const command commands[] = {
     {"import", "recorded demonstrations of other projects -> episode log"},
     {"inspect", "what is in an episode log, a checkpoint or a training run"},
     {"replay", "recorded actions through the push world"},
-    {"mirror", "a log of the push world and, behind it, its mirror image"},
+    {"augment", "a log of the push world, aligned with the goal and mirrored"},
     {"train", "learn a policy from an episode log"},
     {"eval", "rollouts in process: score and success with confidence intervals"},
     {"sim", "serve the push world as a robot"},

@@ -1,24 +1,45 @@
-#include "sim/push_mirror.h"
+#include "sim/push_isometry.h"
 
 #include <math.h>
 
-// The line goes through the goal and, like the goal's stem, from the table's corner to corner.
-void dpc_push_mirror_point(const double in[2], double out[2]) {
+dpc_push_isometry dpc_push_mirror(void) {
+  const double corner = DPC_PUSH_GOAL_X + DPC_PUSH_GOAL_Y;
+  return (dpc_push_isometry){
+      .turn = {{0, -1}, {-1, 0}},
+      .shift = {corner, corner},
+      .sense = -1,
+      .angle = 2 * DPC_PUSH_GOAL_ANGLE,
+  };
+}
+
+dpc_push_isometry dpc_push_motion(const dpc_push_state* from, const dpc_push_state* to) {
+  const double angle = to->block_angle - from->block_angle, c = cos(angle), s = sin(angle);
+  return (dpc_push_isometry){
+      .turn = {{c, -s}, {s, c}},
+      .shift = {to->block_x - (c * from->block_x - s * from->block_y),
+                to->block_y - (s * from->block_x + c * from->block_y)},
+      .sense = 1,
+      .angle = angle,
+  };
+}
+
+void dpc_push_move_point(const dpc_push_isometry* move, const double in[2], double out[2]) {
   const double x = in[0], y = in[1];
-  out[0] = DPC_PUSH_GOAL_X + DPC_PUSH_GOAL_Y - y;
-  out[1] = DPC_PUSH_GOAL_X + DPC_PUSH_GOAL_Y - x;
+  for (size_t i = 0; i < 2; ++i) {
+    out[i] = move->turn[i][0] * x + move->turn[i][1] * y + move->shift[i];
+  }
 }
 
-double dpc_push_mirror_angle(double angle) {
-  return 2 * DPC_PUSH_GOAL_ANGLE - angle;
+double dpc_push_move_angle(const dpc_push_isometry* move, double angle) {
+  return move->sense * angle + move->angle;
 }
 
-dpc_push_state dpc_push_mirror_state(const dpc_push_state* state) {
+dpc_push_state dpc_push_move_state(const dpc_push_isometry* move, const dpc_push_state* state) {
   double agent[2], block[2];
-  dpc_push_mirror_point((const double[2]){state->agent_x, state->agent_y}, agent);
-  dpc_push_mirror_point((const double[2]){state->block_x, state->block_y}, block);
+  dpc_push_move_point(move, (const double[2]){state->agent_x, state->agent_y}, agent);
+  dpc_push_move_point(move, (const double[2]){state->block_x, state->block_y}, block);
   return (dpc_push_state){agent[0], agent[1], block[0], block[1],
-                          dpc_push_mirror_angle(state->block_angle)};
+                          dpc_push_move_angle(move, state->block_angle)};
 }
 
 // --- keypoints -----------------------------------------------------------------------------------
@@ -57,14 +78,15 @@ double dpc_push_fit_keypoints(const float points[2 * DPC_PUSH_KEYPOINTS], dpc_pu
   return largest_distance(points, block);
 }
 
-double dpc_push_mirror_keypoints(const float points[2 * DPC_PUSH_KEYPOINTS],
-                                 float out[2 * DPC_PUSH_KEYPOINTS]) {
+double dpc_push_move_keypoints(const dpc_push_isometry* move,
+                               const float points[2 * DPC_PUSH_KEYPOINTS],
+                               float out[2 * DPC_PUSH_KEYPOINTS]) {
   dpc_push_state block = {0};
   const double distance = dpc_push_fit_keypoints(points, &block);
-  const dpc_push_state image = dpc_push_mirror_state(&block);
+  const dpc_push_state moved = dpc_push_move_state(move, &block);
   for (size_t i = 0; i < DPC_PUSH_KEYPOINTS; ++i) {
     double at[2];
-    dpc_push_block_point(&image, dpc_push_keypoints[i][0], dpc_push_keypoints[i][1], at);
+    dpc_push_block_point(&moved, dpc_push_keypoints[i][0], dpc_push_keypoints[i][1], at);
     out[2 * i] = (float)at[0];
     out[2 * i + 1] = (float)at[1];
   }

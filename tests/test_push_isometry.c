@@ -1,14 +1,20 @@
-// The mirror of the push world: what it leaves alone, and that coverage and keypoints follow the
-// block through it.
+// Moves of the push world: what the mirror leaves alone, where motions take the block, and that
+// coverage and keypoints follow it.
 
 #include "policy/rng.h"
 #include "sim/coverage.h"
-#include "sim/push_mirror.h"
+#include "sim/push_isometry.h"
 #include "tests/test.h"
 
 enum { POSES = 2000 };
 
 static const double TURN = 6.28318530717958647693;
+
+static dpc_push_isometry mirror;
+
+static dpc_push_state image_of(const dpc_push_state* state) {
+  return dpc_push_move_state(&mirror, state);
+}
 
 /// Agent and block anywhere on the table, turned by up to two turns.
 static dpc_push_state random_state(uint32_t number) {
@@ -46,8 +52,8 @@ static void assert_same_state(const dpc_push_state* a, const dpc_push_state* b) 
 static void twice_is_the_original(void** state) {
   (void)state;
   for (uint32_t i = 0; i < POSES; ++i) {
-    const dpc_push_state original = random_state(i), once = dpc_push_mirror_state(&original);
-    const dpc_push_state twice = dpc_push_mirror_state(&once);
+    const dpc_push_state original = random_state(i), once = image_of(&original);
+    const dpc_push_state twice = image_of(&once);
     assert_same_state(&twice, &original);
   }
 }
@@ -56,10 +62,10 @@ static void twice_is_the_original(void** state) {
 static void leaves_the_goal_alone(void** state) {
   (void)state;
   const dpc_push_state goal = {100, 412, DPC_PUSH_GOAL_X, DPC_PUSH_GOAL_Y, DPC_PUSH_GOAL_ANGLE};
-  const dpc_push_state image = dpc_push_mirror_state(&goal);
+  const dpc_push_state image = image_of(&goal);
   assert_same_state(&image, &goal);
   double corner[2] = {512, 512};
-  dpc_push_mirror_point(corner, corner);
+  dpc_push_move_point(&mirror, corner, corner);
   assert_near(corner[0], 0, 0);
   assert_near(corner[1], 0, 0);
 }
@@ -68,13 +74,13 @@ static void leaves_the_goal_alone(void** state) {
 static void maps_the_block_onto_itself(void** state) {
   (void)state;
   for (uint32_t i = 0; i < POSES; ++i) {
-    const dpc_push_state original = random_state(i), image = dpc_push_mirror_state(&original);
+    const dpc_push_state original = random_state(i), image = image_of(&original);
     for (int r = 0; r < 2; ++r) {
       const dpc_rectangle* part = &dpc_push_block[r];
       assert_near(part->x0, -part->x1, 0);
       double there[2], here[2];
       dpc_push_block_point(&original, part->x0, part->y1, there);
-      dpc_push_mirror_point(there, there);
+      dpc_push_move_point(&mirror, there, there);
       dpc_push_block_point(&image, part->x1, part->y1, here);
       assert_near(there[0], here[0], 1e-9);
       assert_near(there[1], here[1], 1e-9);
@@ -87,7 +93,7 @@ static void keeps_the_coverage(void** state) {
   (void)state;
   int covering = 0;
   for (uint32_t i = 0; i < POSES; ++i) {
-    const dpc_push_state original = random_cover(i), image = dpc_push_mirror_state(&original);
+    const dpc_push_state original = random_cover(i), image = image_of(&original);
     const double coverage = dpc_push_coverage(&original);
     assert_near(dpc_push_coverage(&image), coverage, 1e-9);
     covering += coverage > 0.1 ? 1 : 0;
@@ -115,11 +121,11 @@ static void fits_the_pose_of_keypoints(void** state) {
 static void mirrors_keypoints_with_the_block(void** state) {
   (void)state;
   for (uint32_t i = 0; i < POSES; ++i) {
-    const dpc_push_state original = random_state(i), image = dpc_push_mirror_state(&original);
+    const dpc_push_state original = random_state(i), image = image_of(&original);
     float points[2 * DPC_PUSH_KEYPOINTS], expected[2 * DPC_PUSH_KEYPOINTS];
     keypoints_of(&original, points);
     keypoints_of(&image, expected);
-    assert_near(dpc_push_mirror_keypoints(points, points), 0, 1e-4);
+    assert_near(dpc_push_move_keypoints(&mirror, points, points), 0, 1e-4);
     for (int k = 0; k < 2 * DPC_PUSH_KEYPOINTS; ++k) {
       assert_near((double)points[k], (double)expected[k], 2e-4);
     }
@@ -145,6 +151,34 @@ static void tells_what_is_not_the_block(void** state) {
   assert_true(dpc_push_fit_keypoints(points, &fitted) > 10);
 }
 
+// Block and keypoints arrive, and distances to the agent stay.
+static void a_motion_takes_the_block_along(void** state) {
+  (void)state;
+  for (uint32_t i = 0; i < POSES; ++i) {
+    const dpc_push_state from = random_state(i), to = random_state(i + POSES);
+    const dpc_push_isometry motion = dpc_push_motion(&from, &to);
+    const dpc_push_state moved = dpc_push_move_state(&motion, &from);
+    assert_near(moved.block_x, to.block_x, 1e-9);
+    assert_near(moved.block_y, to.block_y, 1e-9);
+    assert_near(moved.block_angle, to.block_angle, 1e-9);
+    assert_near(hypot(moved.agent_x - moved.block_x, moved.agent_y - moved.block_y),
+                hypot(from.agent_x - from.block_x, from.agent_y - from.block_y), 1e-9);
+    float points[2 * DPC_PUSH_KEYPOINTS], expected[2 * DPC_PUSH_KEYPOINTS];
+    keypoints_of(&from, points);
+    keypoints_of(&to, expected);
+    (void)dpc_push_move_keypoints(&motion, points, points);
+    for (int k = 0; k < 2 * DPC_PUSH_KEYPOINTS; ++k) {
+      assert_near((double)points[k], (double)expected[k], 2e-3);
+    }
+  }
+}
+
+static int make_mirror(void** state) {
+  (void)state;
+  mirror = dpc_push_mirror();
+  return 0;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(twice_is_the_original),
@@ -153,7 +187,8 @@ int main(void) {
       cmocka_unit_test(keeps_the_coverage),
       cmocka_unit_test(fits_the_pose_of_keypoints),
       cmocka_unit_test(mirrors_keypoints_with_the_block),
+      cmocka_unit_test(a_motion_takes_the_block_along),
       cmocka_unit_test(tells_what_is_not_the_block),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, make_mirror, NULL);
 }
