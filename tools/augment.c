@@ -11,23 +11,26 @@
 #include "tools/cli.h"
 #include "tools/log_folder.h"
 #include "tools/move_episode.h"
+#include "tools/replay_episode.h"
 
 static const char doc[] =
     "Write an episode log with the episodes of LOG, aligned, mirrored, or both."
     "\vLOG is of the push world: our own, or the public demonstrations as `dpc import` leaves "
-    "them. People stop when 95 % of the goal are covered, so their demonstrations end beside the "
-    "goal, "
-    "and what is learned from them stops there too. --align moves each episode as a whole, by a "
-    "few px "
-    "and degrees, so that the block ends on the goal itself; one that ends with less than 80 % "
-    "covered "
-    "stays where it is. --mirror adds, behind them, the mirror image of each in the line along the "
-    "goal's stem, with the same rewards. A signal that cannot be moved is refused, pictures are "
-    "left "
-    "out. DIR appears when it is complete, or not at all.";
+    "them. People stop when 95 % of the goal are covered, so their demonstrations end beside it, "
+    "and "
+    "what is learned from them stops there too. --align moves each episode as a whole, by a few px "
+    "and degrees, so that its last action leaves the block on the goal itself; one that ends far "
+    "from it, or cannot be replayed, stays where it is. --mirror adds, behind them, the mirror "
+    "image "
+    "of each in the line along the goal's stem, with the same rewards. A signal that cannot be "
+    "moved "
+    "is refused, pictures are left out. DIR appears when it is complete, or not at all.";
 
 // An episode that covers less at its end was not about to arrive.
 static const double COVERAGE_MIN = 0.8;
+
+// One whose block went another way than recorded, px, says nothing of its end.
+static const double REPLAY_ERROR_MAX = 1;
 
 enum { OPTION_ALIGN = 1, OPTION_MIRROR };
 
@@ -42,11 +45,12 @@ typedef struct run {
   const char* path;  // LOG
   dpc_log_folder folder;
   bool align, mirror;
-  int episode_count;   // of LOG
-  int64_t step_count;  // written
-  int aligned_count;   // of the episodes of LOG
-  double shift_sum;    // of those: how far their block was from the goal, px
-  double fit;          // largest distance of a keypoint from the block's, px
+  dpc_push_world* world;  // where episodes are played to their ends
+  int episode_count;      // of LOG
+  int64_t step_count;     // written
+  int aligned_count;      // of the episodes of LOG
+  double shift_sum;       // of those: how far their block was from the goal, px
+  double fit;             // largest distance of a keypoint from the block's, px
   int left_out_count;
   char left_out[DPC_EPISODE_IMAGE_MAX][DPC_NAME_MAX];  // pictures
 } run;
@@ -135,11 +139,12 @@ static dpc_status move(run* r, const char* path, const dpc_push_isometry* isomet
 static dpc_status align(run* r, const char* path, bool count, dpc_episode* e, dpc_error* error) {
   static const dpc_push_state goal = {
       .block_x = DPC_PUSH_GOAL_X, .block_y = DPC_PUSH_GOAL_Y, .block_angle = DPC_PUSH_GOAL_ANGLE};
-  dpc_push_state end = {0};
-  DPC_TRY(dpc_episode_end_pose(path, e, &end, error));
-  if (dpc_push_coverage(&end) < COVERAGE_MIN) return DPC_OK;
-  const dpc_push_isometry isometry = dpc_push_motion(&end, &goal);
-  const double shift = hypot(end.block_x - goal.block_x, end.block_y - goal.block_y);
+  dpc_replayed replayed = {0};
+  DPC_TRY(dpc_replay_episode(r->world, e, path, &replayed, error));
+  const dpc_push_state* end = &replayed.end;
+  if (dpc_push_coverage(end) < COVERAGE_MIN || replayed.worst > REPLAY_ERROR_MAX) return DPC_OK;
+  const dpc_push_isometry isometry = dpc_push_motion(end, &goal);
+  const double shift = hypot(end->block_x - goal.block_x, end->block_y - goal.block_y);
   dpc_note note = {.key = "aligned"};
   (void)snprintf(note.value, sizeof note.value, "by %.1f px and %.1f degrees", shift,
                  isometry.angle * 45 / DPC_PUSH_GOAL_ANGLE);
@@ -238,9 +243,11 @@ static dpc_status augment(run* r, dpc_error* error) {
   r->episode_count = dpc_episode_log_count(log);
   dpc_status status = dpc_log_folder_begin(&r->folder, error);
   if (status == DPC_OK) {
-    status = convert(r, log, error);
+    status = dpc_push_world_create(&r->world, error);
+    if (status == DPC_OK) status = convert(r, log, error);
     if (status != DPC_OK) dpc_log_folder_abort(&r->folder);
   }
+  dpc_push_world_destroy(r->world);
   dpc_episode_log_close(log);
   dpc_cli_progress_end(&r->cli);
   return status == DPC_OK ? report(r, error) : status;

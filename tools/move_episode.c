@@ -125,19 +125,3 @@ dpc_status dpc_move_episode(const char* path, const dpc_push_isometry* move, dpc
   }
   return DPC_OK;
 }
-
-dpc_status dpc_episode_end_pose(const char* path, const dpc_episode* episode, dpc_push_state* end,
-                                dpc_error* error) {
-  int offset = 0;
-  const dpc_layout* obs = &episode->interface.obs;
-  const dpc_signal* keypoint = dpc_layout_find(obs, "keypoint", &offset);
-  if (keypoint == NULL || keypoint->dim != 2 * DPC_PUSH_KEYPOINTS) {
-    return dpc_fail(error, DPC_ERR_MISMATCH,
-                    "%s: does not observe the block's keypoints, so where it ends is not known",
-                    path);
-  }
-  const int last = episode->length - (episode->last_obs == NULL ? 1 : 0);
-  (void)dpc_push_fit_keypoints(
-      episode->obs + (size_t)last * (size_t)dpc_layout_dim(obs) + (size_t)offset, end);
-  return DPC_OK;
-}

@@ -12,9 +12,3 @@
 /// Allocates: no. Blocks: no. Thread: any, one episode each.
 DPC_NODISCARD dpc_status dpc_move_episode(const char* path, const dpc_push_isometry* move,
                                           dpc_episode* episode, double* fit, dpc_error* error);
-
-/// Where the block is at the end of `episode`, by its keypoints: that member of `*end` is written.
-/// DPC_ERR_MISMATCH for an episode that does not observe them.
-/// Allocates: no. Blocks: no. Thread: any.
-DPC_NODISCARD dpc_status dpc_episode_end_pose(const char* path, const dpc_episode* episode,
-                                              dpc_push_state* end, dpc_error* error);
