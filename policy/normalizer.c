@@ -2,54 +2,64 @@
 
 #include <math.h>
 
-const char* const dpc_normalizer_modes[] = {"limits", "gaussian", "identity", NULL};
+const char* const dpc_normalizer_modes[] = {"limits", "gaussian", "none", NULL};
 
-// What a dimension looks like over all rows.
-typedef struct spread {
-  double min, max, mean, deviation;
-} spread;
-
-// Two passes, so that a large mean costs no digits; the deviation divides by rows - 1.
-static spread measure(const float* values, int rows, int dim, int column) {
-  spread s = {.min = INFINITY, .max = -INFINITY};
-  for (int i = 0; i < rows; ++i) {
-    const double value = values[(size_t)i * dim + column];
-    s.min = fmin(s.min, value);
-    s.max = fmax(s.max, value);
-    s.mean += value;
-  }
-  s.mean /= rows;
-  for (int i = 0; i < rows; ++i) {
-    const double distance = values[(size_t)i * dim + column] - s.mean;
-    s.deviation += distance * distance;
-  }
-  s.deviation = rows > 1 ? sqrt(s.deviation / (rows - 1)) : 0.0;
-  return s;
+void dpc_spread_add(dpc_spread* spread, double value) {
+  if (spread->count == 0) *spread = (dpc_spread){.min = INFINITY, .max = -INFINITY};
+  const double distance = value - spread->mean;
+  spread->count += 1;
+  spread->min = fmin(spread->min, value);
+  spread->max = fmax(spread->max, value);
+  spread->mean += distance / (double)spread->count;
+  spread->squares += distance * (value - spread->mean);
 }
 
-static void fit_column(dpc_normalizer_mode mode, const spread* s, float* scale, float* offset) {
+static double deviation_of(const dpc_spread* spread) {
+  return spread->count > 1 ? sqrt(spread->squares / (double)(spread->count - 1)) : 0.0;
+}
+
+dpc_status dpc_normalizer_create(int dim, dpc_arena* arena, dpc_normalizer* out, dpc_error* error) {
+  DPC_ASSERT(dim >= 1);
+  const size_t mark = dpc_arena_mark(arena);
+  const dpc_normalizer made = {
+      .dim = dim, .scale = DPC_TAKE(arena, float, dim), .offset = DPC_TAKE(arena, float, dim)};
+  if (made.scale == NULL || made.offset == NULL) {
+    dpc_arena_release(arena, mark);
+    return dpc_arena_full(arena, "a normalizer", error);
+  }
+  for (int i = 0; i < dim; ++i) made.scale[i] = 1.0f;
+  *out = made;
+  return DPC_OK;
+}
+
+void dpc_normalizer_fit_column(dpc_normalizer* normalizer, int column, dpc_normalizer_mode mode,
+                               const dpc_spread* spread) {
+  DPC_ASSERT(column >= 0 && column < normalizer->dim && spread->count >= 1);
+  float *scale = &normalizer->scale[column], *offset = &normalizer->offset[column];
   *scale = 1.0f;
   *offset = 0.0f;
   switch (mode) {
     case DPC_NORMALIZER_LIMITS: {
-      const double range = s->max - s->min;
+      const double range = spread->max - spread->min;
       const bool constant = range < DPC_NORMALIZER_CONSTANT;
       if (!constant) *scale = (float)(2.0 / range);
-      *offset = (float)(constant ? -s->min : -1.0 - *scale * s->min);
+      *offset = (float)(constant ? -spread->min : -1.0 - *scale * spread->min);
       return;
     }
-    case DPC_NORMALIZER_GAUSSIAN:
-      if (s->deviation >= DPC_NORMALIZER_CONSTANT) *scale = (float)(1.0 / s->deviation);
-      *offset = (float)(-s->mean * *scale);
+    case DPC_NORMALIZER_GAUSSIAN: {
+      const double deviation = deviation_of(spread);
+      if (deviation >= DPC_NORMALIZER_CONSTANT) *scale = (float)(1.0 / deviation);
+      *offset = (float)(-spread->mean * *scale);
       return;
-    case DPC_NORMALIZER_IDENTITY:
+    }
+    case DPC_NORMALIZER_NONE:
       return;
   }
 }
 
 dpc_status dpc_normalizer_fit(dpc_normalizer_mode mode, const float* values, int rows, int dim,
                               dpc_arena* arena, dpc_normalizer* out, dpc_error* error) {
-  DPC_ASSERT(rows >= 1 && dim >= 1);
+  DPC_ASSERT(rows >= 1);
   for (size_t i = 0; i < (size_t)rows * (size_t)dim; ++i) {
     if (!isfinite(values[i])) {
       return dpc_fail(error, DPC_ERR_INVALID, "row %zu, dimension %zu is not finite",
@@ -57,15 +67,13 @@ dpc_status dpc_normalizer_fit(dpc_normalizer_mode mode, const float* values, int
     }
   }
   const size_t mark = dpc_arena_mark(arena);
-  dpc_normalizer fitted = {
-      .dim = dim, .scale = DPC_TAKE(arena, float, dim), .offset = DPC_TAKE(arena, float, dim)};
-  if (fitted.scale == NULL || fitted.offset == NULL) {
-    dpc_arena_release(arena, mark);
-    return dpc_arena_full(arena, "a normalizer", error);
-  }
+  dpc_normalizer fitted = {0};
+  DPC_TRY(dpc_normalizer_create(dim, arena, &fitted, error));
   for (int column = 0; column < dim; ++column) {
-    const spread s = measure(values, rows, dim, column);
-    fit_column(mode, &s, &fitted.scale[column], &fitted.offset[column]);
+    dpc_spread spread = {0};
+    for (int i = 0; i < rows; ++i)
+      dpc_spread_add(&spread, (double)values[(size_t)i * dim + column]);
+    dpc_normalizer_fit_column(&fitted, column, mode, &spread);
   }
   const dpc_status status = dpc_normalizer_check(&fitted, error);
   if (status != DPC_OK) {

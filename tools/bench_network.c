@@ -13,7 +13,7 @@ dpc_status dpc_bench_network_load(const char* path, dpc_arena* arena, dpc_bench_
 static dpc_status make_identity(int dim, dpc_arena* arena, dpc_normalizer* out, dpc_error* error) {
   const float* row = DPC_TAKE(arena, float, dim);
   if (row == NULL) return dpc_arena_full(arena, "a normalizer", error);
-  return dpc_normalizer_fit(DPC_NORMALIZER_IDENTITY, row, 1, dim, arena, out, error);
+  return dpc_normalizer_fit(DPC_NORMALIZER_NONE, row, 1, dim, arena, out, error);
 }
 
 dpc_status dpc_bench_network_draw(dpc_bench_size size, dpc_arena* arena, dpc_bench_network* out,
