@@ -6,14 +6,16 @@
 #include "policy/layout.h"
 #include "policy/metadata.h"
 #include "policy/normalizer.h"
+#include "policy/relative.h"
 #include "policy/safetensors.h"
 #include "policy/sampler.h"
 #include "policy/schedule.h"
 #include "policy/sha256.h"
 #include "policy/unet.h"
 
-/// Version of the metadata that this code writes, and the only one it reads.
-#define DPC_CHECKPOINT_FORMAT 1
+/// Newest version of the metadata that this code knows. A policy is written as the oldest that has all
+/// it needs, so that older programs refuse only what they would get wrong: 2 has relative actions.
+#define DPC_CHECKPOINT_FORMAT 2
 
 typedef struct dpc_policy_def {
   int n_obs;      // observation rows that condition the policy
@@ -38,6 +40,7 @@ typedef struct dpc_checkpoint_info {
   dpc_schedule_def schedule;
   dpc_sampler_def sampler;  // the default for acting; a run may choose another
   dpc_interface interface;
+  dpc_relative relative;                 // which actions the network makes relative
   dpc_normalizer obs_normalizer;         // [observation dim]
   dpc_normalizer action_normalizer;      // [action dim]
   char dataset_sha256[DPC_SHA256_TEXT];  // what it learned from; "" = unknown

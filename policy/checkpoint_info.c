@@ -76,11 +76,43 @@ dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* info, dpc_error*
   return DPC_OK;
 }
 
+// --- relative actions -----------------------------------------------------------------------------
+
+// One number per action signal: 1 where the network makes it relative. Policies without any have none.
+static const char relative_key[] = "interface.action.relative";
+
+static void add_relative(const dpc_checkpoint_info* info, dpc_metadata* metadata) {
+  float flags[DPC_SIGNAL_MAX] = {0};
+  if (info->relative.count == 0) return;
+  for (int i = 0, column = 0; i < info->interface.action.count; ++i) {
+    flags[i] = dpc_relative_has(&info->relative, column);
+    column += info->interface.action.signals[i].dim;
+  }
+  dpc_metadata_add_floats(metadata, relative_key, flags, info->interface.action.count);
+}
+
+static dpc_status read_relative(const dpc_safetensors* file, dpc_checkpoint_info* info,
+                                dpc_error* error) {
+  float flags[DPC_SIGNAL_MAX];
+  const int count = info->interface.action.count;
+  if (dpc_safetensors_metadata(file, relative_key) == NULL) return DPC_OK;
+  DPC_TRY(dpc_metadata_read_floats(file, relative_key, count, flags, error));
+  dpc_status status = dpc_interface_check(&info->interface, error);
+  for (int i = 0; i < count && status == DPC_OK; ++i) {
+    if (flags[i] != 0) {
+      status = dpc_relative_add(&info->relative, &info->interface, i, error);
+    }
+  }
+  if (status == DPC_OK) return DPC_OK;
+  return dpc_fail_prefix(error, DPC_ERR_FORMAT, "%s: %s: ", dpc_safetensors_path(file),
+                         relative_key);
+}
+
 // --- to metadata ----------------------------------------------------------------------------------
 
 void dpc_checkpoint_info_add(const dpc_checkpoint_info* info, dpc_metadata* metadata) {
   dpc_metadata_add(metadata, "format", "pt");
-  dpc_metadata_add(metadata, "dpc_format", "%d", DPC_CHECKPOINT_FORMAT);
+  dpc_metadata_add(metadata, "dpc_format", "%d", info->relative.count > 0 ? 2 : 1);
   dpc_metadata_add(metadata, "dpc_version", "%s", DPC_VERSION);
   dpc_metadata_add(metadata, "dataset_sha256", "%s", info->dataset_sha256);
   dpc_metadata_add_fields(metadata, &dpc_policy_fields, &info->policy);
@@ -89,6 +121,7 @@ void dpc_checkpoint_info_add(const dpc_checkpoint_info* info, dpc_metadata* meta
   dpc_metadata_add_fields(metadata, &dpc_sampler_fields, &info->sampler);
   dpc_metadata_add_layout(metadata, "interface.obs", &info->interface.obs);
   dpc_metadata_add_layout(metadata, "interface.action", &info->interface.action);
+  add_relative(info, metadata);
   dpc_metadata_add(metadata, "interface.period_ns", "%lld", (long long)info->interface.period_ns);
   const dpc_normalizer *obs = &info->obs_normalizer, *action = &info->action_normalizer;
   dpc_metadata_add_floats(metadata, "normalizer.obs.scale", obs->scale, obs->dim);
@@ -106,8 +139,8 @@ static dpc_status read_version(const dpc_safetensors* file, dpc_error* error) {
     return dpc_fail(error, DPC_ERR_FORMAT, "%s: not a dpc checkpoint: dpc_format is missing", path);
   }
   DPC_TRY(dpc_metadata_read_integer(file, "dpc_format", 0, INT64_MAX, &version, error));
-  if (version == DPC_CHECKPOINT_FORMAT) return DPC_OK;
-  return dpc_fail(error, DPC_ERR_FORMAT, "%s: dpc_format %lld is not known, only %d", path,
+  if (version >= 1 && version <= DPC_CHECKPOINT_FORMAT) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_FORMAT, "%s: dpc_format %lld is not known, only 1 to %d", path,
                   (long long)version, DPC_CHECKPOINT_FORMAT);
 }
 
@@ -149,6 +182,7 @@ static dpc_status read_parts(const dpc_safetensors* file, dpc_arena* arena,
   DPC_TRY(dpc_metadata_read_layout(file, "interface.action", &interface->action, error));
   DPC_TRY(dpc_metadata_read_integer(file, "interface.period_ns", 1, INT64_MAX,
                                     &interface->period_ns, error));
+  DPC_TRY(read_relative(file, info, error));
   const int obs_dim = dpc_layout_dim(&interface->obs);
   const int action_dim = dpc_layout_dim(&interface->action);
   info->unet.input_dim = action_dim;

@@ -22,6 +22,7 @@ struct dpc_policy_work {
   float* x;           // [chunks_max][size], normalised; noise that becomes the chunk
   float* prediction;  // like x
   float* noise;       // [size]
+  float* newest;      // [chunks_max][observation dim], physical; what actions may be relative to
   int chunks;         // in hand
   dpc_rng_key* keys;  // [chunks_max]
   uint32_t* plans;    // likewise
@@ -93,6 +94,7 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
                               dpc_error* error) {
   const dpc_unet_def* unet = &policy->info.unet;
   const size_t chunks = (size_t)chunks_max, size = (size_t)unet->horizon * (size_t)unet->input_dim;
+  const size_t obs_dim = (size_t)policy->info.obs_normalizer.dim;
   dpc_policy_work* work = DPC_TAKE(arena, dpc_policy_work, 1);
   if (work == NULL) return dpc_arena_full(arena, "a policy's work area", error);
   *work = (dpc_policy_work){.chunks_max = chunks_max,
@@ -102,10 +104,11 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
                             .x = DPC_TAKE(arena, float, chunks* size),
                             .prediction = DPC_TAKE(arena, float, chunks* size),
                             .noise = DPC_TAKE(arena, float, size),
+                            .newest = DPC_TAKE(arena, float, chunks* obs_dim),
                             .keys = DPC_TAKE(arena, dpc_rng_key, chunks),
                             .plans = DPC_TAKE(arena, uint32_t, chunks)};
   if (work->cond == NULL || work->x == NULL || work->prediction == NULL || work->noise == NULL ||
-      work->keys == NULL || work->plans == NULL) {
+      work->newest == NULL || work->keys == NULL || work->plans == NULL) {
     return dpc_arena_full(arena, "a policy's work area", error);
   }
   const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
@@ -155,7 +158,11 @@ static dpc_status check_finite(const dpc_layout* layout, const char* kind, const
 static dpc_status begin_one(const dpc_policy* policy, dpc_policy_work* work, int at,
                             const dpc_policy_query* query, dpc_error* error) {
   const dpc_checkpoint_info* info = &policy->info;
+  const int obs_dim = info->obs_normalizer.dim;
   float* cond = work->cond + (ptrdiff_t)at * work->cond_size;
+  memcpy(work->newest + (ptrdiff_t)at * obs_dim,
+         query->obs + (ptrdiff_t)(info->policy.n_obs - 1) * obs_dim,
+         sizeof(float) * (size_t)obs_dim);
   work->keys[at] = query->key;
   work->plans[at] = query->plan;
   dpc_rng_normal(query->key, DPC_STREAM_POLICY_NOISE, query->plan, 0, work->size,
@@ -203,6 +210,8 @@ static dpc_status finish_one(const dpc_policy* policy, dpc_policy_work* work, in
   float* physical = work->prediction + (ptrdiff_t)at * work->size;  // no longer needed
   dpc_normalizer_invert(&info->action_normalizer, work->x + (ptrdiff_t)at * work->size,
                         info->unet.horizon, physical);
+  dpc_relative_to_absolute(&info->relative, work->newest + (ptrdiff_t)at * info->obs_normalizer.dim,
+                           info->unet.horizon, info->unet.input_dim, physical);
   DPC_TRY(check_finite(&info->interface.action, "action", physical, info->unet.horizon, error));
   memcpy(chunk, physical, sizeof(float) * (size_t)work->size);
   return DPC_OK;

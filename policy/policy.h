@@ -63,7 +63,8 @@ int dpc_policy_steps(const dpc_policy_work* work);
 ///
 /// obs    [n_obs x observation dim], physical units, oldest row first
 /// key    run and episode seed; with `plan`, the plan's number, it fixes the noise
-/// chunk  out, [horizon x action dim], physical units; row 0 belongs to the oldest observation
+/// chunk  out, [horizon x action dim], physical units, absolute also where the network's actions are
+///        relative; row 0 belongs to the oldest observation
 ///
 /// Returns DPC_ERR_INVALID for an observation, or a result, that is not finite and names the value;
 /// `chunk` is then untouched. Same inputs, same build, same CPU type: same bits.

@@ -85,6 +85,30 @@ static void test_what_is_saved_is_loaded_bit_for_bit(void** state) {
   dpc_arena_release(&arena, mark);
 }
 
+// Older programs know version 1 and would command the differences, so they must refuse.
+static void test_relative_actions_are_recorded(void** state) {
+  (void)state;
+  for (int relative = 0; relative < 2; ++relative) {
+    dpc_error error = {""};
+    dpc_checkpoint_info read;
+    dpc_unet* read_unet;
+    float* read_params;
+    dpc_safetensors* file = NULL;
+    const size_t mark = dpc_arena_mark(&arena);
+    info.relative = (dpc_relative){0};
+    if (relative) assert_ok(dpc_relative_add(&info.relative, &info.interface, 0, &error), &error);
+    save(false);
+    assert_ok(dpc_checkpoint_load(path, &arena, &read, &read_unet, &read_params, &error), &error);
+    assert_memory_equal(&read.relative, &info.relative, sizeof info.relative);
+    assert_ok(dpc_safetensors_open(path, &file, &error), &error);
+    assert_string_equal(dpc_safetensors_metadata(file, "dpc_format"), relative ? "2" : "1");
+    dpc_safetensors_close(file);
+    dpc_arena_release(&arena, mark);
+  }
+  assert_int_equal(info.relative.parts[0].obs, 3);  // agent_pos, behind the key points
+  info.relative = (dpc_relative){0};
+}
+
 static void test_bfloat16_is_half_the_size_and_close(void** state) {
   (void)state;
   dpc_error error = {""};
@@ -182,7 +206,7 @@ static const struct {
   const char* words;
 } wrong_entries[] = {
     {"dpc_format", NULL, "not a dpc checkpoint"},
-    {"dpc_format", "2", "dpc_format 2 is not known"},
+    {"dpc_format", "3", "dpc_format 3 is not known"},
     {"dpc_format", "one", "dpc_format"},
     {"dataset_sha256", NULL, "dataset_sha256: missing"},
     {"dataset_sha256", "abc", "64 hexadecimal digits"},
@@ -213,6 +237,8 @@ static const struct {
      "which is not observed"},
     {"interface.action", "[{\"name\":\"a\",\"dim\":3,\"unit\":\"\",\"tracks\":\"\"}]",
      "normalizer.action.scale: 2 numbers, expected 3"},
+    {"interface.action.relative", "[1, 0]", "interface.action.relative: 2 numbers, expected 1"},
+    {"interface.action.relative", "[true]", "interface.action.relative: element 0"},
     {"normalizer.obs.scale", NULL, "normalizer.obs.scale: missing"},
     {"normalizer.obs.scale", "[1, 2, 3, 4]", "4 numbers, expected 5"},
     {"normalizer.obs.scale", "[1, 2, 0, 4, 5]", "normalizer.obs: dimension 2"},
@@ -393,6 +419,7 @@ static int teardown(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_what_is_saved_is_loaded_bit_for_bit),
+      cmocka_unit_test(test_relative_actions_are_recorded),
       cmocka_unit_test(test_bfloat16_is_half_the_size_and_close),
       cmocka_unit_test(test_wrong_entries_are_refused_by_name),
       cmocka_unit_test(test_each_tensor_is_needed),

@@ -117,6 +117,33 @@ static void test_acting_is_the_loop_over_the_modules(void** state) {
   }
 }
 
+// The network's chunk, moved to where the newest observation has what the action tracks: 41, 51.
+static void test_relative_actions_leave_absolute(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  const size_t mark = dpc_arena_mark(&arena);
+  dpc_policy* absolute = policy;
+  float chunk[CHUNK], moved[2][CHUNK], shifted[N_OBS * OBS_DIM];
+  act(make_work(NULL), key, 3, chunk);
+  assert_ok(dpc_relative_add(&info.relative, &info.interface, 0, &error), &error);
+  policy = save_and_load();
+  dpc_policy_work* work = NULL;
+  assert_ok(dpc_policy_work_create(policy, NULL, 2, &arena, &work, &error), &error);
+  // beside another one, whose robot is elsewhere
+  memcpy(shifted, obs, sizeof shifted);
+  shifted[OBS_DIM + 3] = 7;
+  dpc_policy_query queries[] = {{.obs = obs, .chunk = moved[0], .key = key, .plan = 3},
+                                {.obs = shifted, .chunk = moved[1], .key = key, .plan = 3}};
+  assert_ok(dpc_policy_act_together(policy, work, 2, queries, &error), &error);
+  for (int i = 0; i < CHUNK; ++i) {
+    assert_true(moved[0][i] == chunk[i] + obs[OBS_DIM + 3 + i % ACTION_DIM]);
+  }
+  assert_true(moved[1][0] != moved[0][0]);
+  info.relative = (dpc_relative){0};
+  policy = absolute;
+  dpc_arena_release(&arena, mark);
+}
+
 // With the clip on, the last step gives a clean chunk, so actions stay inside the data's limits.
 static void test_a_chunk_is_finite_and_inside_the_limits(void** state) {
   (void)state;
@@ -365,6 +392,7 @@ static int teardown(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_relative_actions_leave_absolute),
       cmocka_unit_test(test_acting_is_the_loop_over_the_modules),
       cmocka_unit_test(test_a_chunk_is_finite_and_inside_the_limits),
       cmocka_unit_test(test_the_same_inputs_give_the_same_bits_in_any_order),
