@@ -14,7 +14,7 @@
 
 #include "policy/base.h"
 
-enum { DPC_LIST_MAX = 16, DPC_LIST_TEXT_MAX = 96 };
+enum { DPC_LIST_MAX = 32, DPC_LIST_TEXT_MAX = 112 };
 
 typedef struct dpc_int_list {
   int count;

@@ -423,6 +423,21 @@ static void settings_that_do_not_fit_are_refused(void** unused) {
                "learning_rate");
 }
 
+// The circle's radius is 2, and a clean chunk would be cut off at 1.
+static void actions_that_the_sampler_cuts_off_are_refused(void** state) {
+  bench* b = *state;
+  dpc_error error = {""};
+  dpc_trainer* trainer = NULL;
+  set_text_list(&b->settings.dataset.action, "action scale none", NULL);
+  b->dataset = make_dataset(b, 2, ONE);
+  assert_fails(dpc_trainer_create(&b->settings, b->dataset, &b->arena, &trainer, &error),
+               DPC_ERR_CONFIG, &error, "sampler.clip is 1, but normalised actions reach 2");
+  for (int i = 0; i < 2; ++i) {
+    b->settings.sampler.clip = i * 2.0;
+    run_steps(make_trainer(b, 1), 1);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(workers_do_every_piece_once, setup, teardown),
@@ -438,6 +453,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_full_disk_keeps_the_last_state, setup, teardown),
       cmocka_unit_test_setup_teardown(a_loss_that_is_not_finite_stops, setup, teardown),
       cmocka_unit_test_setup_teardown(the_policy_holds_the_average, setup, teardown),
+      cmocka_unit_test_setup_teardown(actions_that_the_sampler_cuts_off_are_refused, setup,
+                                      teardown),
       cmocka_unit_test(settings_that_do_not_fit_are_refused),
       cmocka_unit_test(the_objective_must_fit_the_schedule),
   };

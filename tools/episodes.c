@@ -1,38 +1,21 @@
 #include "tools/episodes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "policy/sha256.h"
 #include "proto/episode_log.h"
+#include "tools/spool.h"
 
-// --- arrays that grow -----------------------------------------------------------------------------
-
+/// A log while its episodes come in, one at a time.
 typedef struct loader {
   dpc_episode_source* source;
   int* lengths;
-  float* obs;
-  float* action;
-  size_t rows, capacity;  // rows held, and rows there is room for
+  int* groups;
+  dpc_spool obs, action;
 } loader;
-
-static bool grow_array(float** array, size_t rows, int dim) {
-  float* grown = realloc(*array, rows * (size_t)dim * sizeof(float));
-  if (grown == NULL) return false;
-  *array = grown;
-  return true;
-}
-
-static dpc_status make_room(loader* l, size_t rows, dpc_error* error) {
-  if (l->rows + rows <= l->capacity) return DPC_OK;
-  const size_t capacity = (l->rows + rows) * 2;
-  if (!grow_array(&l->obs, capacity, l->source->obs_dim) ||
-      !grow_array(&l->action, capacity, l->source->action_dim)) {
-    return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %zu steps", capacity);
-  }
-  l->capacity = capacity;
-  return DPC_OK;
-}
 
 // --- one interface for all --------------------------------------------------------------------------
 
@@ -66,6 +49,25 @@ static dpc_status same_interface(const dpc_interface* first, const dpc_interface
 
 // --- loading ------------------------------------------------------------------------------------
 
+// The number in an episode's file name; one that no name has when there is none.
+static int number_of(const char* path, int index) {
+  const char* slash = strrchr(path, '/');
+  int number = 0;
+  if (sscanf(slash == NULL ? path : slash + 1, "episode_%d.mcap", &number) == 1) return number;
+  return -1 - index;
+}
+
+// The number of the episode that this one is an image of, or its own (see tools/augment.c).
+static int group_of(const dpc_episode* episode, const char* path, int index) {
+  int number = 0;
+  for (int i = 0; i < episode->note_count; ++i) {
+    const dpc_note* note = &episode->notes[i];
+    if (strcmp(note->key, "mirrored") != 0) continue;
+    if (sscanf(note->value, "image of episode %d", &number) == 1) return number;
+  }
+  return number_of(path, index);
+}
+
 static dpc_status append_episode(loader* l, int index, const dpc_episode* episode, const char* path,
                                  dpc_error* error) {
   dpc_episode_source* source = l->source;
@@ -76,22 +78,24 @@ static dpc_status append_episode(loader* l, int index, const dpc_episode* episod
   }
   const dpc_status status = same_interface(&source->interface, &episode->interface, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, status, "%s: ", path);
-
   const size_t length = (size_t)episode->length;
-  const size_t obs_dim = (size_t)source->obs_dim, action_dim = (size_t)source->action_dim;
-  DPC_TRY(make_room(l, length, error));
-  DPC_ASSERT(l->obs != NULL && l->action != NULL);
-  memcpy(l->obs + l->rows * obs_dim, episode->obs, sizeof(float) * length * obs_dim);
-  memcpy(l->action + l->rows * action_dim, episode->action, sizeof(float) * length * action_dim);
+  DPC_TRY(dpc_spool_add(&l->obs, episode->obs, length * (size_t)source->obs_dim, error));
+  DPC_TRY(dpc_spool_add(&l->action, episode->action, length * (size_t)source->action_dim, error));
   l->lengths[index] = episode->length;
-  l->rows += length;
+  l->groups[index] = group_of(episode, path, index);
+  source->episode_count = index + 1;
   return DPC_OK;
 }
 
 static dpc_status load_all(loader* l, const dpc_episode_log* log, dpc_error* error) {
   const int count = dpc_episode_log_count(log);
-  l->lengths = calloc((size_t)count, sizeof *l->lengths);
-  if (l->lengths == NULL) return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for episodes");
+  l->source->lengths = l->lengths = calloc((size_t)count, sizeof *l->lengths);
+  l->source->groups = l->groups = calloc((size_t)count, sizeof *l->groups);
+  if (l->lengths == NULL || l->groups == NULL) {
+    return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %d episodes", count);
+  }
+  DPC_TRY(dpc_spool_open(&l->obs, error));
+  DPC_TRY(dpc_spool_open(&l->action, error));
   for (int i = 0; i < count; ++i) {
     dpc_episode episode = {0};
     DPC_TRY(dpc_episode_read(log, i, &episode, error));
@@ -99,8 +103,14 @@ static dpc_status load_all(loader* l, const dpc_episode_log* log, dpc_error* err
     dpc_episode_free(&episode);
     DPC_TRY(status);
   }
-  l->source->episode_count = count;
-  return DPC_OK;
+  DPC_TRY(dpc_spool_map(&l->obs, &l->source->obs, error));
+  return dpc_spool_map(&l->action, &l->source->action, error);
+}
+
+static size_t count_rows(const dpc_episode_source* source) {
+  size_t rows = 0;
+  for (int i = 0; i < source->episode_count; ++i) rows += (size_t)source->lengths[i];
+  return rows;
 }
 
 // --- what identifies a recording ----------------------------------------------------------------
@@ -115,17 +125,17 @@ static void hash_layout(dpc_sha256* hash, const dpc_layout* layout) {
   dpc_sha256_add(hash, "", 1);
 }
 
-static void hash_source(const loader* l, char text[DPC_SHA256_TEXT]) {
-  const dpc_episode_source* source = l->source;
+static void hash_source(dpc_episode_source* source) {
+  const size_t rows = count_rows(source);
   dpc_sha256 hash;
   dpc_sha256_start(&hash);
   hash_layout(&hash, &source->interface.obs);
   hash_layout(&hash, &source->interface.action);
   dpc_sha256_add(&hash, &source->interface.period_ns, sizeof source->interface.period_ns);
-  dpc_sha256_add(&hash, l->lengths, sizeof(int) * (size_t)source->episode_count);
-  dpc_sha256_add(&hash, l->obs, sizeof(float) * l->rows * (size_t)source->obs_dim);
-  dpc_sha256_add(&hash, l->action, sizeof(float) * l->rows * (size_t)source->action_dim);
-  dpc_sha256_finish(&hash, text);
+  dpc_sha256_add(&hash, source->lengths, sizeof(int) * (size_t)source->episode_count);
+  dpc_sha256_add(&hash, source->obs, sizeof(float) * rows * (size_t)source->obs_dim);
+  dpc_sha256_add(&hash, source->action, sizeof(float) * rows * (size_t)source->action_dim);
+  dpc_sha256_finish(&hash, source->sha256);
 }
 
 dpc_status dpc_episodes_load(const char* path, dpc_episode_source* source, dpc_error* error) {
@@ -135,21 +145,26 @@ dpc_status dpc_episodes_load(const char* path, dpc_episode_source* source, dpc_e
   DPC_TRY(dpc_episode_log_open(path, &log, error));
   const dpc_status status = load_all(&l, log, error);
   dpc_episode_log_close(log);
-  loaded.lengths = l.lengths;
-  loaded.obs = l.obs;
-  loaded.action = l.action;
+  dpc_spool_close(&l.obs);
+  dpc_spool_close(&l.action);
   if (status != DPC_OK) {
     dpc_episodes_free(&loaded);
     return status;
   }
-  hash_source(&l, loaded.sha256);
+  hash_source(&loaded);
   *source = loaded;
   return DPC_OK;
 }
 
+static void unmap(const float* values, size_t rows, int dim) {
+  if (values != NULL) (void)munmap((void*)values, sizeof(float) * rows * (size_t)dim);
+}
+
 void dpc_episodes_free(dpc_episode_source* source) {
+  const size_t rows = count_rows(source);
+  unmap(source->obs, rows, source->obs_dim);
+  unmap(source->action, rows, source->action_dim);
   free((void*)source->lengths);
-  free((void*)source->obs);
-  free((void*)source->action);
+  free((void*)source->groups);
   *source = (dpc_episode_source){0};
 }

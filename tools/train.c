@@ -31,6 +31,7 @@ typedef struct run {
 
   dpc_train_settings settings;
   dpc_arena arena;
+  dpc_episode_source source;
   dpc_dataset* dataset;
   dpc_trainer* trainer;
   dpc_train_metrics metrics;
@@ -95,19 +96,16 @@ static dpc_status load_dataset(run* r, dpc_error* error) {
   const dpc_window_def window = {.horizon = r->settings.unet.horizon,
                                  .n_obs = r->settings.policy.n_obs,
                                  .n_actions = r->settings.policy.n_actions};
-  dpc_episode_source source = {0};
-  DPC_TRY(dpc_episodes_load(r->settings.dataset.path, &source, error));
-  const dpc_status status =
-      dpc_dataset_create(&r->settings.dataset, &window, &source, &r->arena, &r->dataset, error);
-  dpc_episodes_free(&source);
-  return status;
+  DPC_TRY(dpc_episodes_load(r->settings.dataset.path, &r->source, error));
+  return dpc_dataset_create(&r->settings.dataset, &window, &r->source, &r->arena, &r->dataset,
+                            error);
 }
 
 static void announce(const dpc_dataset* dataset, const dpc_trainer* trainer) {
   dpc_log(DPC_LOG_INFO,
           "%d episodes, %d windows (%d episodes, %d windows for validation), %zu parameters, "
           "%d threads",
-          dataset->train_episodes, dataset->train.count, dataset->val_episodes,
+          dataset->train.episode_count, dataset->train.count, dataset->validation.episode_count,
           dataset->validation.count, dpc_train_parameters(trainer), dpc_trainer_threads(trainer));
 }
 
@@ -249,5 +247,6 @@ int main(int argc, char** argv) {
   dpc_train_metrics_close(&r.metrics);
   dpc_trainer_destroy(r.trainer);
   dpc_arena_unmap(&r.arena);
+  dpc_episodes_free(&r.source);
   return dpc_cli_finish(&r.cli, status, &error);
 }

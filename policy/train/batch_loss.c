@@ -120,8 +120,9 @@ static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shar
     float* chunk = work->chunk + (size_t)i * (size_t)size;
     float* noise = work->noise + (size_t)i * (size_t)size;
     float* noisy = work->noisy + (size_t)i * (size_t)size;
-    dpc_dataset_read(parts->dataset, &batch->windows->windows[batch->picks[first + i]], cond,
-                     chunk);
+    const dpc_window window =
+        dpc_dataset_window(parts->dataset, batch->windows, batch->picks[first + i]);
+    dpc_dataset_read(parts->dataset, &window, cond, chunk);
     if (plan > 0) {
       dpc_objective_blur(parts->train, parts->key, plan, sample, loss->cond_dim, work->cond_noise,
                          cond);

@@ -1,6 +1,7 @@
 #include "policy/train/selection.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@ typedef struct entry {
   char rename[DPC_NAME_MAX];
   char unit[DPC_UNIT_MAX];
   char tracks[DPC_NAME_MAX];
+  bool relative, hold;
+  dpc_scaling scaling;
 } entry;
 
 // --- reading an entry ---------------------------------------------------------------------------
@@ -54,6 +57,38 @@ static const char* read_clause(const char* at, const char* keyword, char* word, 
   return read_word(skip_spaces(at + length), " \t", word, capacity);
 }
 
+// A word that stands by itself.
+static const char* read_flag(const char* at, const char* word, bool* flag) {
+  const size_t length = strlen(word);
+  if (at == NULL || strncmp(at, word, length) != 0) return at;
+  if (at[length] != '\0' && !isspace((unsigned char)at[length])) return at;
+  *flag = true;
+  return skip_spaces(at + length);
+}
+
+static bool read_limits(const char* text, dpc_scaling* out) {
+  char *colon = NULL, *end = NULL;
+  out->low = strtod(text, &colon);
+  if (colon == text || *colon != ':') return false;
+  out->high = strtod(colon + 1, &end);
+  out->is_given = true;
+  return end != colon + 1 && *end == '\0' && isfinite(out->low) && isfinite(out->high) &&
+         out->high - out->low >= DPC_NORMALIZER_CONSTANT;
+}
+
+// "scale HOW"; left as it is, limits of what was recorded.
+static const char* read_scaling(const char* at, dpc_scaling* out) {
+  char how[DPC_NAME_MAX] = "";
+  at = read_clause(at, "scale", how, sizeof how);
+  if (at == NULL || how[0] == '\0') return at;
+  for (int i = 0; dpc_normalizer_modes[i] != NULL; ++i) {
+    if (strcmp(how, dpc_normalizer_modes[i]) != 0) continue;
+    out->mode = (dpc_normalizer_mode)i;
+    return at;
+  }
+  return read_limits(how, out) ? at : NULL;
+}
+
 static bool read_entry(const char* text, entry* out) {
   *out = (entry){.last = -1};
   const char* at = read_word(skip_spaces(text), "[ \t", out->name, sizeof out->name);
@@ -61,6 +96,9 @@ static bool read_entry(const char* text, entry* out) {
   at = read_clause(at, "as", out->rename, sizeof out->rename);
   at = read_clause(at, "in", out->unit, sizeof out->unit);
   at = read_clause(at, "tracks", out->tracks, sizeof out->tracks);
+  at = read_flag(at, "relative", &out->relative);
+  at = read_scaling(at, &out->scaling);
+  at = read_flag(at, "hold", &out->hold);
   return at != NULL && *at == '\0';
 }
 
@@ -114,13 +152,16 @@ dpc_status dpc_selection_make(const char* setting, const dpc_text_list* entries,
     entry want;
     if (!read_entry(entries->values[i], &want)) {
       return dpc_fail(error, DPC_ERR_CONFIG,
-                      "%s: cannot read '%s'; an entry is NAME[a:b] as NEW in UNIT tracks SIGNAL, "
-                      "all but NAME optional",
+                      "%s: cannot read '%s'; an entry is NAME[a:b] as NEW in UNIT tracks SIGNAL "
+                      "relative scale limits|gaussian|none|LOW:HIGH hold, all but NAME optional",
                       setting, entries->values[i]);
     }
     const dpc_status status =
         select_one(&want, recorded, &made.layout.signals[i], &made.columns[i], error);
     if (status != DPC_OK) return dpc_fail_prefix(error, status, "%s: ", setting);
+    made.scaling[i] = want.scaling;
+    made.relative[i] = want.relative;
+    made.hold[i] = want.hold;
     made.layout.count = i + 1;
   }
   const dpc_status status = dpc_layout_check(&made.layout, error);

@@ -1,9 +1,16 @@
-/// Which recorded signals make a policy's observation and its action.
+/// Which recorded signals make a policy's observation and its action, and how.
 ///
-/// One entry of a setting reads `NAME[a:b] as NEW in UNIT tracks SIGNAL`; everything after NAME may
-/// be left out, in this order. `[a:b]` keeps elements a to b - 1, `as` renames, `in` states the
-/// unit where the recording does not, and `tracks` (actions only) names the selected observation
-/// that the action is a target for:
+/// One entry of a setting reads `NAME[a:b] as NEW in UNIT tracks SIGNAL relative scale HOW hold`;
+/// everything after NAME may be left out, in this order:
+///
+///     [a:b]     keeps elements a to b - 1
+///     as        renames
+///     in        states the unit where the recording does not
+///     tracks    of an action: the selected observation that it is a target for
+///     relative  of an action: learned as the difference to that observation
+///     scale     limits (the default: smallest value -1, largest 1), gaussian (mean 0, deviation 1),
+///               none, or LOW:HIGH, which become -1 and 1
+///     hold      of an observation: at another rate, the last value instead of one in between
 ///
 ///     obs:    [keypoint in px, state[0:2] as agent_pos in px]
 ///     action: [action in px tracks agent_pos]
@@ -11,10 +18,22 @@
 
 #include "policy/field.h"
 #include "policy/layout.h"
+#include "policy/normalizer.h"
 
+/// How a signal is normalised.
+typedef struct dpc_scaling {
+  dpc_normalizer_mode mode;
+  bool is_given;     // by `low` and `high`, which become -1 and 1; not by what was recorded
+  double low, high;  // low < high
+} dpc_scaling;
+
+/// Arrays have one element per selected signal.
 typedef struct dpc_selection {
   dpc_layout layout;            // what was selected, in order
-  int columns[DPC_SIGNAL_MAX];  // first column of each selected signal in a recorded row
+  int columns[DPC_SIGNAL_MAX];  // first column in a recorded row
+  dpc_scaling scaling[DPC_SIGNAL_MAX];
+  bool relative[DPC_SIGNAL_MAX];
+  bool hold[DPC_SIGNAL_MAX];
 } dpc_selection;
 
 /// Find each entry of `entries` in `recorded`. Returns DPC_ERR_CONFIG for an entry that cannot be

@@ -41,6 +41,7 @@ static dpc_status describe(const dpc_train_settings* settings, const dpc_dataset
       .schedule = settings->schedule,
       .sampler = settings->sampler,
       .interface = dataset->interface,
+      .relative = dataset->relative,
       .obs_normalizer = dataset->obs_normalizer,
       .action_normalizer = dataset->action_normalizer,
   };
@@ -48,6 +49,17 @@ static dpc_status describe(const dpc_train_settings* settings, const dpc_dataset
   info->unet.global_cond_dim = settings->policy.n_obs * dataset->obs_dim;
   memcpy(info->dataset_sha256, dataset->sha256, sizeof info->dataset_sha256);
   return dpc_checkpoint_info_check(info, error);
+}
+
+// What the sampler cuts off cannot be learned.
+static dpc_status check_reach(const dpc_train_settings* settings, const dpc_dataset* dataset,
+                              dpc_error* error) {
+  const double clip = settings->sampler.clip;
+  if (clip == 0 || dataset->action_reach <= clip + 1e-3) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_CONFIG,
+                  "sampler.clip is %g, but normalised actions reach %.3g: scale them otherwise in "
+                  "dataset.action, or set sampler.clip to 0 (off) or more than that",
+                  clip, dataset->action_reach);
 }
 
 static dpc_status create_parts(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
@@ -75,6 +87,7 @@ static dpc_status create_parts(dpc_trainer* trainer, dpc_arena* arena, dpc_error
 dpc_status dpc_trainer_create(const dpc_train_settings* settings, const dpc_dataset* dataset,
                               dpc_arena* arena, dpc_trainer** out, dpc_error* error) {
   DPC_TRY(dpc_train_settings_check(settings, error));
+  DPC_TRY(check_reach(settings, dataset, error));
   DPC_TRY(dpc_gemm_start(error));
   DPC_ASSERT(dataset->window.horizon == settings->unet.horizon);
   DPC_ASSERT(dataset->window.n_obs == settings->policy.n_obs);
