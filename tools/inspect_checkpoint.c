@@ -70,7 +70,7 @@ static void print_metadata(const dpc_cli* cli, const dpc_safetensors* file) {
       (void)snprintf(section, sizeof(section), "%.*s", (int)length, entry.key);
       dpc_cli_print(cli, "\n  %s\n", length == 0 ? "metadata" : section);
     }
-    dpc_cli_print(cli, "    %-24s %.200s\n", dot == NULL ? entry.key : dot + 1, entry.value);
+    dpc_inspect_print_entry(cli, dot == NULL ? entry.key : dot + 1, entry.value);
   }
 }
 
@@ -82,9 +82,9 @@ static double denormalized(const dpc_normalizer* normalizer, int i, double targe
 }
 
 /// Which physical values the network sees as -1, 0 and 1. For a signal of several values: the
-/// smallest that is -1 and the largest that is 1.
+/// smallest that is -1 and the largest that is 1. `relative` is NULL for observations.
 static void print_layout(const dpc_cli* cli, const char* what, const dpc_layout* layout,
-                         const dpc_normalizer* n) {
+                         const dpc_normalizer* n, const dpc_relative* relative) {
   static const char* const titles[3] = {"as -1", "as 0", "as 1"};
   dpc_inspect_print_title(cli, what, titles);
   for (int s = 0, first = 0; s < layout->count; s++) {
@@ -95,11 +95,12 @@ static void print_layout(const dpc_cli* cli, const char* what, const dpc_layout*
       high = fmax(high, denormalized(n, i, 1));
     }
     const double middle = signal->dim == 1 ? denormalized(n, first, 0) : NAN;
-    dpc_inspect_print_signal(cli, signal, -1, (double[]){low, middle, high});
+    const bool differs = relative != NULL && dpc_relative_has(relative, first);
+    dpc_inspect_print_signal(cli, signal, -1, differs, (double[]){low, middle, high});
     for (int i = 0; cli->verbosity > 0 && signal->dim > 1 && i < signal->dim; i++) {
       const int v = first + i;
       dpc_inspect_print_signal(
-          cli, signal, i,
+          cli, signal, i, differs,
           (double[]){denormalized(n, v, -1), denormalized(n, v, 0), denormalized(n, v, 1)});
     }
     first += signal->dim;
@@ -157,8 +158,9 @@ static void print(const dpc_cli* cli, const contents* c, int64_t bytes) {
   print_line(cli, "dpc", dpc_safetensors_metadata(file, "dpc_version"));
   if (c->kind != KIND_TENSORS) {
     dpc_cli_print(cli, "  %-10s %g ms\n", "step", (double)c->info.interface.period_ns * 1e-6);
-    print_layout(cli, "observation", &c->info.interface.obs, &c->info.obs_normalizer);
-    print_layout(cli, "action", &c->info.interface.action, &c->info.action_normalizer);
+    print_layout(cli, "observation", &c->info.interface.obs, &c->info.obs_normalizer, NULL);
+    print_layout(cli, "action", &c->info.interface.action, &c->info.action_normalizer,
+                 &c->info.relative);
   }
   print_metadata(cli, file);
   if (cli->verbosity > 0 || c->kind == KIND_TENSORS) print_tensors(cli, file);
@@ -166,15 +168,20 @@ static void print(const dpc_cli* cli, const contents* c, int64_t bytes) {
 
 // --- for programs -------------------------------------------------------------------------------
 
-static void set_layout(dpc_json* report, const char* key, const dpc_layout* layout) {
+static void set_layout(dpc_json* report, const char* key, const dpc_layout* layout,
+                       const dpc_relative* relative) {
   dpc_json* list = dpc_json_set(report, key, dpc_json_array());
-  for (int i = 0; i < layout->count; i++) {
+  for (int i = 0, first = 0; i < layout->count; i++) {
     const dpc_signal* signal = &layout->signals[i];
     dpc_json* json = dpc_json_push(list, dpc_json_object());
     dpc_json_set_text(json, "name", signal->name);
     dpc_json_set_int(json, "dim", signal->dim);
     dpc_json_set_text(json, "unit", signal->unit);
     if (signal->tracks[0] != '\0') dpc_json_set_text(json, "tracks", signal->tracks);
+    if (relative != NULL) {
+      dpc_json_set_bool(json, "relative", dpc_relative_has(relative, first));
+    }
+    first += signal->dim;
   }
 }
 
@@ -190,8 +197,8 @@ static dpc_json* make_report(const contents* c, int64_t bytes) {
   dpc_json_set_text(report, "dtype", dtype_of(file));
   if (c->kind != KIND_TENSORS) {
     dpc_json_set_real(report, "period_s", (double)c->info.interface.period_ns * 1e-9);
-    set_layout(report, "observation", &c->info.interface.obs);
-    set_layout(report, "action", &c->info.interface.action);
+    set_layout(report, "observation", &c->info.interface.obs, NULL);
+    set_layout(report, "action", &c->info.interface.action, &c->info.relative);
   }
   dpc_json* metadata = dpc_json_set(report, "metadata", dpc_json_object());
   for (int i = 0; i < dpc_safetensors_metadata_count(file); i++) {

@@ -113,10 +113,10 @@ static void print_layout(const dpc_cli* cli, const char* what, const dpc_layout*
   for (int s = 0, first = 0; s < layout->count; s++) {
     const dpc_signal* signal = &layout->signals[s];
     value_range r = range_of(values, rows, width, first, signal->dim);
-    dpc_inspect_print_signal(cli, signal, -1, (double[]){r.min, r.mean, r.max});
+    dpc_inspect_print_signal(cli, signal, -1, false, (double[]){r.min, r.mean, r.max});
     for (int i = 0; cli->verbosity > 0 && signal->dim > 1 && i < signal->dim; i++) {
       r = range_of(values, rows, width, first + i, 1);
-      dpc_inspect_print_signal(cli, signal, i, (double[]){r.min, r.mean, r.max});
+      dpc_inspect_print_signal(cli, signal, i, false, (double[]){r.min, r.mean, r.max});
     }
     first += signal->dim;
   }

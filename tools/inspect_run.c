@@ -4,6 +4,7 @@
 
 #include "tools/duration.h"
 #include "tools/inspect.h"
+#include "tools/inspect_table.h"
 #include "tools/train_run.h"
 
 enum { ROWS = 10 };  // of the table, unless all are asked for
@@ -88,7 +89,7 @@ static void print_settings(const dpc_cli* cli, const dpc_train_settings* setting
   for (int i = 0; i < DPC_TRAIN_SECTIONS; ++i) {
     for (int k = 0; k < dpc_train_sections[i].table->count; ++k) {
       if (changed_name(settings, i, k, name) == NULL) continue;
-      dpc_cli_print(cli, "    %-24s %.200s\n", name, dpc_train_setting(settings, i, k).text);
+      dpc_inspect_print_entry(cli, name, dpc_train_setting(settings, i, k).text);
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "tools/inspect_table.h"
 
 #include <math.h>
+#include <string.h>
 
 void dpc_inspect_print_title(const dpc_cli* cli, const char* what, const char* const titles[3]) {
   dpc_cli_print(cli, "\n  %-22s %5s  %-5s %11s %11s %11s\n", what, "dim", "unit", titles[0],
@@ -8,7 +9,7 @@ void dpc_inspect_print_title(const dpc_cli* cli, const char* what, const char* c
 }
 
 void dpc_inspect_print_signal(const dpc_cli* cli, const dpc_signal* signal, int index,
-                              const double numbers[3]) {
+                              bool relative, const double numbers[3]) {
   char name[DPC_NAME_MAX + 16], dim[16] = "";
   if (index >= 0) {
     (void)snprintf(name, sizeof(name), "  [%d]", index);
@@ -25,5 +26,18 @@ void dpc_inspect_print_signal(const dpc_cli* cli, const dpc_signal* signal, int 
     }
   }
   const bool tracks = index < 0 && signal->tracks[0] != '\0';
-  dpc_cli_print(cli, "%s%s\n", tracks ? "  follows " : "", tracks ? signal->tracks : "");
+  const char* how = relative ? "  relative to " : "  follows ";
+  dpc_cli_print(cli, "%s%s\n", tracks ? how : "", tracks ? signal->tracks : "");
+}
+
+void dpc_inspect_print_entry(const dpc_cli* cli, const char* name, const char* value) {
+  enum { INDENT = 29, WIDTH = 100 };
+  const bool is_list = value[0] == '[' && strlen(value) + INDENT > WIDTH;
+  dpc_cli_print(cli, "    %-24s ", name);
+  while (is_list && strstr(value, ", ") != NULL) {
+    const int length = (int)(strstr(value, ", ") - value);
+    dpc_cli_print(cli, "%.*s,\n%*s", length, value, INDENT + 1, "");
+    value += length + 2;
+  }
+  dpc_cli_print(cli, "%.200s\n", value);
 }
