@@ -101,12 +101,23 @@ static dpc_status load_dataset(run* r, dpc_error* error) {
                             error);
 }
 
-static void announce(const dpc_dataset* dataset, const dpc_trainer* trainer) {
+static double rate_of(const dpc_interface* interface) {
+  return 1e9 / (double)interface->period_ns;
+}
+
+static void announce(const run* r) {
+  const dpc_dataset* dataset = r->dataset;
+  const dpc_trainer* trainer = r->trainer;
+  char recorded[40] = "";
+  if (dataset->interface.period_ns != r->source.interface.period_ns) {
+    (void)snprintf(recorded, sizeof recorded, " (recorded at %.4g)", rate_of(&r->source.interface));
+  }
   dpc_log(DPC_LOG_INFO,
-          "%d episodes, %d windows (%d episodes, %d windows for validation), %zu parameters, "
-          "%d threads",
-          dataset->train.episode_count, dataset->train.count, dataset->validation.episode_count,
-          dataset->validation.count, dpc_train_parameters(trainer), dpc_trainer_threads(trainer));
+          "%.4g Hz%s, %d episodes, %d windows (%d episodes, %d windows for validation), "
+          "%zu parameters, %d threads",
+          rate_of(&dataset->interface), recorded, dataset->train.episode_count,
+          dataset->train.count, dataset->validation.episode_count, dataset->validation.count,
+          dpc_train_parameters(trainer), dpc_trainer_threads(trainer));
 }
 
 // What a killed process made after the step that is gone on from is made again.
@@ -136,7 +147,7 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   DPC_TRY(dpc_train_rollouts_check(&r->settings.train, &r->dataset->interface, error));
   DPC_TRY(dpc_trainer_create(&r->settings, r->dataset, &r->arena, &r->trainer, error));
   DPC_TRY(open_output(r, sections, error));
-  announce(r->dataset, r->trainer);
+  announce(r);
   return DPC_OK;
 }
 
