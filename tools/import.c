@@ -17,7 +17,7 @@ enum { KEY_IMAGES = 'i', KEY_RATE = 'r' };
 static const struct argp_option options[] = {
     {"images", KEY_IMAGES, NULL, 0, "Keep pictures too", 0},
     {"rate", KEY_RATE, "HZ", 0,
-     "Steps per second, which neither format says (default: 10 for Zarr, 20 for robomimic)", 0},
+     "Steps per second (default: as robomimic's env_args say, or 20; for Zarr 10)", 0},
     {0}};
 
 static const char doc[] =
@@ -82,7 +82,8 @@ static dpc_status open_source(import* m, dpc_error* error) {
         "an HDF5 file",
         m->source_path);
   }
-  if (m->rate == 0) m->rate = rate;
+  const int64_t said = m->source.interface.period_ns;
+  if (m->rate == 0) m->rate = said > 0 ? 1e9 / (double)said : rate;
   m->source.interface.period_ns = llround(1e9 / m->rate);
   return DPC_OK;
 }

@@ -1,6 +1,7 @@
 #include "tools/import_hdf5.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,7 +194,14 @@ static bool add_note(dpc_import_source* source, const char* key, const char* val
   return true;
 }
 
-/// Note the name of the simulated task, and all that is said about it when that fits.
+/// Steps per second as robomimic's own simulations say it; 0 where it is not said.
+static double control_rate(const dpc_json* env_args) {
+  double rate = 0;
+  const dpc_json* said = dpc_json_get(dpc_json_get(env_args, "env_kwargs"), "control_freq");
+  return dpc_json_as_real(said, &rate) && rate >= 0.01 && rate <= 100000 ? rate : 0;
+}
+
+/// Note the name of the simulated task, and all that is said about it when that fits; and its rate.
 static void note_env_args(dpc_import_source* source) {
   const hdf5_source* s = source->state;
   char* text = dpc_hdf5_text_attribute(&s->file, "data", "env_args");
@@ -206,6 +214,8 @@ static void note_env_args(dpc_import_source* source) {
       dpc_import_leave_out(source, "data@env_args", "too long for a note");
     }
     free(line);
+    const double rate = control_rate(json);
+    if (rate > 0) source->interface.period_ns = llround(1e9 / rate);
   }
   dpc_json_free(json);
   free(text);

@@ -10,7 +10,7 @@ typedef struct dpc_import_source dpc_import_source;
 
 struct dpc_import_source {
   const char* format;       // for people: "Zarr replay buffer"
-  dpc_interface interface;  // period_ns is 0: the formats do not say
+  dpc_interface interface;  // period_ns is 0 where the file does not say
   int episode_count;
   dpc_json* left_out;  // array of {"field", "reason"}, owned by the source
   dpc_note notes[4];   // of every episode; texts are owned by the source

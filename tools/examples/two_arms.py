@@ -9,6 +9,7 @@ follow them a little late.
 
 Debian: python3-h5py
 """
+import json
 import sys
 
 import h5py
@@ -71,6 +72,8 @@ def write(path, episodes):
     random = np.random.RandomState(7)
     with h5py.File(path, "w") as file:
         data = file.create_group("data")
+        env = {"env_name": "TwoArms", "env_kwargs": {"control_freq": RATE}}
+        data.attrs["env_args"] = json.dumps(env)
         for number in range(episodes):
             place = random.uniform(-1, 1, 2)
             actions = commands(place, random)
