@@ -1,6 +1,7 @@
 /// Pictures of the push world: one moment, or moments of an episode side by side.
 #pragma once
 
+#include "sim/canvas.h"
 #include "sim/push_world.h"
 
 enum {
@@ -15,6 +16,11 @@ typedef struct dpc_render_frame {
   double target_x, target_y;
   double time_s;  // since the episode began, written into the corner; negative: not written
 } dpc_render_frame;
+
+/// Draw one moment as a square of a canvas, from (x, y) to (x + size, y + size).
+/// Allocates: heap, in cairo. Blocks: no. Thread: the canvas's owner.
+void dpc_render_draw(const dpc_render_frame* frame, dpc_canvas* canvas, double x, double y,
+                     double size);
 
 /// Draw one moment. `pixels`, out, [size x size], is 0xAARRGGBB, opaque, top row first; size in
 /// [16, DPC_RENDER_SIZE_MAX] (asserts). Same frame, same size, no label: same bits.

@@ -32,7 +32,7 @@ DOORS = {
     r"zstd\.h|zlib\.h": [r"proto/mcap\w*\.c"],
     r"zmq\.h": [r"runtime/socket\.c"],
     r"chipmunk/": [r"sim/push_world\.c"],
-    r"cairo": [r"sim/render\.c"],
+    r"cairo": [r"sim/canvas\.c"],
     r"libfyaml\.h": [r"tools/yaml\.c"],
     r"hdf5|blosc\.h": [r"tools/(import_|zarr_|hdf5_)\w*\.c"],
     r"argp\.h": [r"tools/\w+\.[ch]", r"tests/cli_probe\.c"],
