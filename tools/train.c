@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "policy/schedule_end.h"
 #include "tools/cli.h"
 #include "tools/episodes.h"
 #include "tools/train_best.h"
@@ -120,6 +121,17 @@ static void announce(const run* r) {
           dpc_train_parameters(trainer), dpc_trainer_threads(trainer));
 }
 
+// `dpc diffuse --check` says it in the same words.
+static dpc_status warn_of_schedule(run* r, dpc_error* error) {
+  dpc_schedule* schedule = NULL;
+  char words[256];
+  DPC_TRY(dpc_schedule_create(&r->settings.schedule, &r->arena, &schedule, error));
+  if (!dpc_schedule_end_check(schedule, words, sizeof words)) {
+    dpc_log(DPC_LOG_WARNING, "%s", words);
+  }
+  return DPC_OK;
+}
+
 // What a killed process made after the step that is gone on from is made again.
 static dpc_status resume(run* r, dpc_error* error) {
   DPC_TRY(dpc_trainer_resume(r->trainer, output_file(r, "state.safetensors").text, error));
@@ -148,7 +160,7 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   DPC_TRY(dpc_trainer_create(&r->settings, r->dataset, &r->arena, &r->trainer, error));
   DPC_TRY(open_output(r, sections, error));
   announce(r);
-  return DPC_OK;
+  return warn_of_schedule(r, error);
 }
 
 // --- the loop -----------------------------------------------------------------------------------
