@@ -61,6 +61,7 @@ dpc_status dpc_canvas_create(dpc_canvas_kind kind, int width, int height, int sc
       return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for a picture");
     }
     c->surface = cairo_svg_surface_create_for_stream(write_bytes, c->stream, width, height);
+    cairo_svg_surface_set_document_unit(c->surface, CAIRO_SVG_UNIT_PX);
   } else {
     c->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width * scale, height * scale);
     cairo_surface_set_device_scale(c->surface, scale, scale);
