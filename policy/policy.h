@@ -103,7 +103,8 @@ DPC_NODISCARD dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_w
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i);
 
 /// Turn the denoised chunks into physical units; a query's chunk is untouched when it is not finite,
-/// or when the query had failed.
+/// or when the query had failed. It may be called after any step, to look at chunks on their way, and
+/// denoising goes on as if it had not been.
 /// Allocates: no. Blocks: no. Thread: the work area's owner.
 DPC_NODISCARD dpc_status dpc_policy_finish(const dpc_policy* policy, dpc_policy_work* work,
                                            dpc_policy_query* queries, dpc_error* error);

@@ -26,6 +26,7 @@ static const command commands[] = {
     {"sim", "serve the push world as a robot"},
     {"run", "drive a robot with a policy, in real time"},
     {"bench", "time of a denoising step and of a chunk"},
+    {"diffuse", "pictures of what diffusion does; does a noise schedule reach pure noise?"},
     {"export", "a policy's network for other runtimes (ONNX)"},
     {"verify", "compare the network with reference tensors"},
 };
