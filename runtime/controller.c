@@ -6,12 +6,18 @@
 
 static const dpc_field controller_rows[] = {
     DPC_INT(
-        dpc_controller_def, delay, "-1", DPC_DELAY_AUTO, 10000, "ticks",
+        dpc_controller_def, delay, "-1", DPC_DELAY_AUTO, DPC_DELAY_LIMIT, "ticks",
         "from asking for a plan to its first action; -1: chosen at start from the measured time"),
     DPC_INT(dpc_controller_def, ticks_per_step, "1", 1, 1000, "ticks",
             "control ticks per policy step"),
     DPC_INT(dpc_controller_def, n_actions, "0", 0, 1024, "rows",
-            "rows executed per plan; 0: as the policy was trained for"),
+            "rows executed per plan; 0: as the policy was trained for, or what the delay leaves"),
+    DPC_CHOICE(dpc_controller_def, interpolation, "hold", dpc_interpolation_names,
+               "between rows: hold the one that is due, or a cubic spline through them"),
+    DPC_CHOICE(
+        dpc_controller_def, switching, "drop", dpc_switching_names,
+        "while a plan is made: wait at rest; or go on, and then drop the rows that are over, "
+        "blend old rows with new ones, or have planned on from the prefix that is settled"),
     DPC_UINT64(dpc_controller_def, seed, "0",
                "of the run; with the episode's seed it fixes the policy's noise"),
     DPC_REAL(dpc_controller_def, action_min, "-1e6", -1e30, 1e30, "of the action",
@@ -35,17 +41,46 @@ dpc_status dpc_controller_def_check(const dpc_controller_def* def, dpc_error* er
                     "controller.action_min: %g is not below controller.action_max, %g",
                     def->action_min, def->action_max);
   }
+  if (def->interpolation == DPC_INTERPOLATION_CUBIC && def->ticks_per_step == 1) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "controller.interpolation: cubic is for ticks between rows, but "
+                    "controller.ticks_per_step is 1");
+  }
   return DPC_OK;
 }
 
-static int rows_per_plan(const dpc_controller_def* def, const dpc_checkpoint_info* policy) {
-  return def->n_actions > 0 ? def->n_actions : policy->policy.n_actions;
+static int smaller(int a, int b) {
+  return a < b ? a : b;
+}
+
+// Of a chunk: those from the newest observation on.
+static int usable_rows(const dpc_checkpoint_info* policy) {
+  return policy->unet.horizon - policy->policy.n_obs + 1;
+}
+
+// Whether the robot stands while a plan is made. Where that takes no time it need not.
+static bool stands(const dpc_controller_def* def) {
+  return def->switching == DPC_SWITCHING_WAIT && def->delay > 0;
+}
+
+// Rows that begin while a plan is made.
+static int rows_meanwhile(const dpc_controller_def* def) {
+  const int rate = def->ticks_per_step;
+  return def->delay > 0 ? (def->delay + rate - 1) / rate : 0;
+}
+
+int dpc_controller_rows(const dpc_controller_def* def, const dpc_checkpoint_info* policy) {
+  if (def->n_actions > 0) return def->n_actions;
+  const int left = usable_rows(policy) - (stands(def) ? 0 : rows_meanwhile(def));
+  return left < 1 ? 1 : smaller(left, policy->policy.n_actions);
 }
 
 int dpc_controller_delay_max(const dpc_controller_def* def, const dpc_checkpoint_info* policy) {
-  const int rows = rows_per_plan(def, policy);
-  const int spare = policy->unet.horizon - policy->policy.n_obs + 1 - rows;
-  return (spare < rows ? spare : rows) * def->ticks_per_step;
+  if (def->switching == DPC_SWITCHING_WAIT) return DPC_DELAY_LIMIT;
+  const int given = def->n_actions, usable = usable_rows(policy);
+  // where the rows may be chosen, half of what there is can be over before the rest is executed
+  const int spare = given > 0 ? usable - given : usable / 2;
+  return smaller(spare, given > 0 ? given : policy->policy.n_actions) * def->ticks_per_step;
 }
 
 // --- state ---------------------------------------------------------------------------------------
@@ -76,21 +111,24 @@ struct dpc_controller {
   uint32_t next_plan;
   uint64_t next_request;  // tick
   bool pending;           // answered, and waiting for its tick
-  dpc_chunk active, waiting;
+  dpc_chunk waiting;
+  float* waiting_values;  // [horizon x action_dim], behind it
+  dpc_course course;
   uint32_t active_plan, waiting_plan;
-  float* chunk_values[2];  // behind active and waiting
+  float* fixed;  // [horizon x action_dim], what a request shows
 
   // commands
   bool holding;
-  float* hold;    // [action_dim], where to stay
-  float* action;  // [action_dim], the last command
+  float* hold;      // [action_dim], where to stay
+  float* action;    // [action_dim], the last command
+  float* velocity;  // [action_dim], and how fast it moves, per tick; of splines only
   dpc_controller_counters counts;
 };
 
 static dpc_status check_fit(const dpc_controller_def* def, const dpc_checkpoint_info* policy,
                             dpc_error* error) {
-  const int rows = rows_per_plan(def, policy), horizon = policy->unet.horizon;
-  const int n_obs = policy->policy.n_obs, usable = horizon - n_obs + 1;
+  const int rows = dpc_controller_rows(def, policy), horizon = policy->unet.horizon;
+  const int n_obs = policy->policy.n_obs, usable = usable_rows(policy);
   if (def->delay == DPC_DELAY_AUTO) {
     return dpc_fail(error, DPC_ERR_CONFIG, "controller.delay: has not been measured yet");
   }
@@ -118,12 +156,14 @@ static dpc_status take_buffers(dpc_controller* c, dpc_arena* arena, dpc_error* e
   c->stacked = DPC_TAKE(arena, float, (size_t)c->n_obs*(size_t)c->obs_dim);
   c->hold = DPC_TAKE(arena, float, c->action_dim);
   c->action = DPC_TAKE(arena, float, c->action_dim);
-  for (int i = 0; i < 2; ++i) c->chunk_values[i] = DPC_TAKE(arena, float, chunk);
+  c->velocity = DPC_TAKE(arena, float, c->action_dim);
+  c->waiting_values = DPC_TAKE(arena, float, chunk);
+  c->fixed = DPC_TAKE(arena, float, chunk);
   const bool observing = c->gather && c->hold_source && c->history && c->stacked;
-  if (!observing || !c->hold || !c->action || !c->chunk_values[0] || !c->chunk_values[1]) {
-    return dpc_arena_full(arena, "the controller", error);
-  }
-  return DPC_OK;
+  const bool commanding = c->hold && c->action && c->velocity && c->waiting_values && c->fixed;
+  if (!observing || !commanding) return dpc_arena_full(arena, "the controller", error);
+  return dpc_course_create((dpc_interpolation)c->def.interpolation, c->horizon, c->action_dim,
+                           arena, &c->course, error);
 }
 
 // For each value of a command, which observed value it moves.
@@ -152,7 +192,7 @@ dpc_status dpc_controller_create(const dpc_controller_def* def, const dpc_checkp
   c->def = *def;
   c->n_obs = policy->policy.n_obs;
   c->horizon = policy->unet.horizon;
-  c->rows_per_plan = rows_per_plan(def, policy);
+  c->rows_per_plan = dpc_controller_rows(def, policy);
   c->obs_dim = dpc_layout_dim(&policy->interface.obs);
   c->action_dim = dpc_layout_dim(&policy->interface.action);
   c->history_length = (c->n_obs - 1) * def->ticks_per_step + 1;
@@ -170,14 +210,34 @@ dpc_status dpc_controller_create(const dpc_controller_def* def, const dpc_checkp
 
 // --- observing -----------------------------------------------------------------------------------
 
+// Stay where the robot is; a value that nothing tracks stays as last commanded.
+static void begin_hold(dpc_controller* c, const float* obs) {
+  for (int i = 0; i < c->action_dim; ++i) {
+    c->hold[i] = c->hold_source[i] == NO_SOURCE ? c->action[i] : obs[c->hold_source[i]];
+    c->velocity[i] = 0;
+  }
+  c->holding = true;
+}
+
+// A plan has run out. The robot stays where it is, or where its commands have come to rest.
+static void stop_following(dpc_controller* c, const float* obs) {
+  begin_hold(c, obs);
+  if (stands(&c->def) || c->def.interpolation == DPC_INTERPOLATION_CUBIC) {
+    memcpy(c->hold, c->action, sizeof(float) * (size_t)c->action_dim);
+  }
+}
+
+// Nothing has been commanded yet: commands begin where the robot is.
 static void begin_epoch(dpc_controller* c, const dpc_tick_input* input) {
   c->epoch = input->epoch;
   c->seen = true;
   c->history_count = 0;
-  c->in_flight = c->pending = c->holding = false;
+  c->in_flight = c->pending = false;
   c->next_plan = 0;
   c->next_request = input->tick;
-  c->active.values = c->waiting.values = NULL;
+  dpc_course_clear(&c->course);
+  begin_hold(c, input->obs);
+  memcpy(c->action, c->hold, sizeof(float) * (size_t)c->action_dim);
 }
 
 static void push_history(dpc_controller* c, const float* obs) {
@@ -195,6 +255,24 @@ static void stack_history(dpc_controller* c) {
     memcpy(c->stacked + (size_t)i * (size_t)c->obs_dim, c->history + row * (uint64_t)c->obs_dim,
            sizeof(float) * (size_t)c->obs_dim);
   }
+}
+
+// The rows of a plan asked for now that will have been commanded when it takes effect, from that of
+// the oldest observation on. Behind the chunk in force nothing is settled; where there is none the
+// robot is held, and will be.
+static int settle_rows(dpc_controller* c, const dpc_tick_input* input) {
+  const dpc_chunk* chunk = &c->course.chunk;
+  const size_t dim = (size_t)c->action_dim;
+  const bool following = dpc_chunk_row(chunk, input->tick) >= 0;
+  const int count = smaller(c->n_obs - 1 + rows_meanwhile(&c->def), c->horizon);
+  if (!following && !c->holding) stop_following(c, input->obs);
+  for (int row = 0; row < count; ++row) {
+    const int64_t ticks = (int64_t)(row - (c->n_obs - 1)) * c->def.ticks_per_step;
+    const float* action = dpc_chunk_at(chunk, input->tick + (uint64_t)ticks);
+    if (action == NULL && following) return row;
+    memcpy(c->fixed + (size_t)row * dim, action != NULL ? action : c->hold, sizeof(float) * dim);
+  }
+  return count;
 }
 
 bool dpc_controller_observe(dpc_controller* controller, const dpc_tick_input* input,
@@ -230,6 +308,8 @@ bool dpc_controller_observe(dpc_controller* controller, const dpc_tick_input* in
       .plan = c->next_plan++,
       .key = {(uint32_t)c->def.seed, (uint32_t)input->seed},
       .obs = c->stacked,
+      .fixed_count = c->def.switching < DPC_SWITCHING_PREFIX ? 0 : settle_rows(c, input),
+      .fixed = c->fixed,
   };
   return true;
 }
@@ -246,7 +326,7 @@ static void receive_plan(dpc_controller* c, const dpc_plan* plan) {
     ++c->counts.failed;
     return;
   }
-  memcpy(c->chunk_values[1], plan->chunk,
+  memcpy(c->waiting_values, plan->chunk,
          sizeof(float) * (size_t)c->horizon * (size_t)c->action_dim);
   c->pending = true;
   c->waiting_plan = plan->plan;
@@ -256,32 +336,41 @@ static void receive_plan(dpc_controller* c, const dpc_plan* plan) {
       .first_row = c->n_obs - 1,
       .horizon = c->horizon,
       .dim = c->action_dim,
-      .values = c->chunk_values[1],
+      .values = c->waiting_values,
   };
+}
+
+// A robot that has stood since the plan was asked for begins with its first row. Otherwise the rows
+// have their ticks.
+static void join_chunks(dpc_controller* c, uint64_t tick) {
+  if (stands(&c->def)) {
+    c->waiting.tick = tick;
+    c->waiting.horizon = smaller(c->waiting.first_row + c->rows_per_plan, c->horizon);
+  } else {
+    const bool fade = c->def.switching == DPC_SWITCHING_BLEND;
+    dpc_chunk_take_over(&c->course.chunk, tick, fade, c->hold, &c->waiting);
+  }
+  dpc_course_follow(&c->course, &c->waiting, tick, c->action, c->velocity);
 }
 
 static void adopt_plan(dpc_controller* c, uint64_t tick, dpc_tick_output* output) {
   const uint64_t due = c->waiting.tick + (uint64_t)c->def.delay;
   if (!c->pending || tick < due) return;
-  float* const values = c->chunk_values[1];
-  c->chunk_values[1] = c->chunk_values[0];
-  c->chunk_values[0] = values;
-  c->active = c->waiting;
+  join_chunks(c, tick);
   c->active_plan = c->waiting_plan;
   c->pending = false;
-  c->next_request = due + (uint64_t)(c->rows_per_plan * c->def.ticks_per_step - c->def.delay);
+  c->next_request = c->waiting.tick + (uint64_t)c->rows_per_plan * (uint64_t)c->def.ticks_per_step;
   output->adopted = true;
   output->late = tick > due;
   ++c->counts.plans;
   c->counts.late += output->late;
 }
 
-// Where the robot was when the plan ran out; a value that nothing tracks stays as last commanded.
-static void begin_hold(dpc_controller* c, const float* obs) {
+// What the gate has changed is at a bound, or stays where it was.
+static void stop_changed(dpc_controller* c, const float* wanted) {
   for (int i = 0; i < c->action_dim; ++i) {
-    c->hold[i] = c->hold_source[i] == NO_SOURCE ? c->action[i] : obs[c->hold_source[i]];
+    if (c->action[i] != wanted[i]) c->velocity[i] = 0;
   }
-  c->holding = true;
 }
 
 void dpc_controller_tick(dpc_controller* controller, const dpc_tick_input* input,
@@ -292,19 +381,20 @@ void dpc_controller_tick(dpc_controller* controller, const dpc_tick_input* input
   if (input->obs == NULL || !c->seen) return;
   adopt_plan(c, input->tick, output);
 
-  const float* wanted = dpc_chunk_at(&c->active, input->tick);
+  const float* wanted = dpc_course_at(&c->course, input->tick, c->velocity);
   if (wanted != NULL) {
     output->mode = DPC_MODE_ACTIVE;
     output->plan = c->active_plan;
-    output->row = dpc_chunk_row(&c->active, input->tick);
+    output->row = dpc_chunk_row(&c->course.chunk, input->tick);
     c->holding = false;
   } else {
     output->mode = DPC_MODE_HOLD;
-    if (!c->holding) begin_hold(c, input->obs);
+    if (!c->holding) stop_following(c, input->obs);
     wanted = c->hold;
     ++c->counts.holds;
   }
   output->gate = dpc_gate_pass(&c->gate, wanted, c->action, c->action_dim, c->action);
+  stop_changed(c, wanted);
   output->action = c->action;
   c->counts.rejected += output->gate.rejected;
   c->counts.clamped += (uint64_t)output->gate.clamped;

@@ -16,15 +16,18 @@
 
 #include "policy/checkpoint.h"
 #include "policy/rng.h"
-#include "runtime/chunk.h"
+#include "runtime/course.h"
 #include "runtime/safety.h"
 
-enum { DPC_DELAY_AUTO = -1 };
+enum { DPC_DELAY_AUTO = -1, DPC_DELAY_LIMIT = 10000 };
 
 typedef struct dpc_controller_def {
   int delay;           // ticks from asking for a plan to its first action; DPC_DELAY_AUTO: measured
   int ticks_per_step;  // control ticks per policy step
-  int n_actions;       // rows executed per plan; 0: as the policy was trained for
+  int n_actions;       // rows executed per plan; 0: as the policy was trained for, or as many of
+                       // them as the delay leaves
+  int interpolation;   // dpc_interpolation
+  int switching;       // dpc_switching
   uint64_t seed;       // of the run; with the episode's it fixes the noise
   double action_min;   // bounds of every value of a command, physical units
   double action_max;
@@ -36,12 +39,19 @@ extern const dpc_field_table dpc_controller_fields;  // section "controller"
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_controller_def dpc_controller_def_default(void);
 
-/// Ranges, and action_min < action_max. Returns DPC_ERR_CONFIG naming the field.
+/// Ranges, action_min < action_max, and ticks between rows for a spline. Returns DPC_ERR_CONFIG naming
+/// the field.
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_controller_def_check(const dpc_controller_def* def, dpc_error* error);
 
-/// The rows left for waiting: the largest delay, in ticks, that a policy and these settings allow.
-/// delay / ticks_per_step + n_actions <= horizon - n_obs + 1, and delay <= n_actions ticks' worth.
+/// The rows that are executed per plan: n_actions, or, where that is 0, as many as the policy was
+/// trained for and the delay leaves.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_controller_rows(const dpc_controller_def* def, const dpc_checkpoint_info* policy);
+
+/// The rows left for planning: the largest delay, in ticks, that a policy and these settings allow.
+/// delay / ticks_per_step + rows <= horizon - n_obs + 1, and delay <= the ticks of these rows. A robot
+/// that stands meanwhile may do so for any time.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_controller_delay_max(const dpc_controller_def* def, const dpc_checkpoint_info* policy);
 
@@ -57,12 +67,15 @@ typedef struct dpc_tick_input {
   bool fresh;        // `obs` was not there at the tick before
 } dpc_tick_input;
 
-/// A plan is wanted. `obs` belongs to the controller and is good until the next observe.
+/// A plan is wanted. `obs` and `fixed` belong to the controller and are good until the next observe.
 typedef struct dpc_plan_request {
   uint64_t tick, epoch;
   uint32_t plan;  // counts from 0 in each epoch; part of the noise's counter
   dpc_rng_key key;
   const float* obs;  // [n_obs x policy's observation dim], oldest row first, physical units
+  int fixed_count;   // leading rows of the chunk that are settled: they will have been commanded by
+                     // then; 0: none
+  const float* fixed;  // [fixed_count x action dim], physical units
 } dpc_plan_request;
 
 /// The answer to a request: the first three fields are the request's.

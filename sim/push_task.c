@@ -9,6 +9,7 @@
 struct dpc_push_task {
   dpc_push_world* world;
   dpc_push_progress progress;
+  int ticks;  // of the step that is under way
 };
 
 const dpc_interface* dpc_push_task_interface(void) {
@@ -56,6 +57,7 @@ void dpc_push_task_place(dpc_push_task* task, const dpc_push_state* state,
   dpc_push_world_place(task->world, state, placing);
   const dpc_push_state placed = dpc_push_world_state(task->world);
   task->progress = (dpc_push_progress){.coverage = dpc_push_coverage(&placed)};
+  task->ticks = 0;
 }
 
 void dpc_push_task_observe(const dpc_push_task* task, float* obs) {
@@ -83,8 +85,10 @@ static void judge(dpc_push_progress* progress, double coverage) {
   progress->done = progress->success || progress->steps == DPC_PUSH_STEPS_MAX;
 }
 
-dpc_status dpc_push_task_step(dpc_push_task* task, const float* action, dpc_error* error) {
+dpc_status dpc_push_task_advance(dpc_push_task* task, const float* action, int ticks,
+                                 dpc_error* error) {
   DPC_ASSERT(!task->progress.done);
+  DPC_ASSERT(ticks >= 1 && task->ticks + ticks <= DPC_PUSH_STEP_TICKS);
   for (int i = 0; i < DPC_PUSH_ACTION_DIM; ++i) {
     // written so that NaN fails, too
     if (!(fabsf(action[i]) <= (float)DPC_PUSH_TARGET_MAX)) {
@@ -92,10 +96,18 @@ dpc_status dpc_push_task_step(dpc_push_task* task, const float* action, dpc_erro
                       i, (double)action[i], -DPC_PUSH_TARGET_MAX, DPC_PUSH_TARGET_MAX);
     }
   }
-  dpc_push_world_step(task->world, (double)action[0], (double)action[1]);
-  const dpc_push_state state = dpc_push_world_state(task->world);
-  judge(&task->progress, dpc_push_coverage(&state));
+  dpc_push_world_advance(task->world, (double)action[0], (double)action[1], ticks);
+  task->ticks += ticks;
+  if (task->ticks == DPC_PUSH_STEP_TICKS) {
+    const dpc_push_state state = dpc_push_world_state(task->world);
+    judge(&task->progress, dpc_push_coverage(&state));
+    task->ticks = 0;
+  }
   return DPC_OK;
+}
+
+dpc_status dpc_push_task_step(dpc_push_task* task, const float* action, dpc_error* error) {
+  return dpc_push_task_advance(task, action, DPC_PUSH_STEP_TICKS, error);
 }
 
 dpc_push_progress dpc_push_task_progress(const dpc_push_task* task) {

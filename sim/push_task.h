@@ -56,9 +56,15 @@ void dpc_push_task_place(dpc_push_task* task, const dpc_push_state* state,
 /// Allocates: no. Blocks: no. Thread: the task's owner.
 void dpc_push_task_observe(const dpc_push_task* task, float* obs);
 
-/// One step of 0.1 s towards `action` [DPC_PUSH_ACTION_DIM], px; nothing is clipped. An episode that
-/// is done takes no more steps (asserts). DPC_ERR_INVALID, and no step, for a target that is not
-/// finite or beyond DPC_PUSH_TARGET_MAX.
+/// A part of a step, `ticks` of its DPC_PUSH_STEP_TICKS physics steps, towards `action`
+/// [DPC_PUSH_ACTION_DIM], px; nothing is clipped. The step is counted and judged with its last tick,
+/// and no call may go beyond it. An episode that is done goes no further (asserts). DPC_ERR_INVALID,
+/// and no movement, for a target that is not finite or beyond DPC_PUSH_TARGET_MAX.
+/// Allocates: heap, in Chipmunk. Blocks: no. Thread: the task's owner.
+DPC_NODISCARD dpc_status dpc_push_task_advance(dpc_push_task* task, const float* action, int ticks,
+                                               dpc_error* error);
+
+/// One whole step of 0.1 s, as dpc_push_task_advance.
 /// Allocates: heap, in Chipmunk. Blocks: no. Thread: the task's owner.
 DPC_NODISCARD dpc_status dpc_push_task_step(dpc_push_task* task, const float* action,
                                             dpc_error* error);

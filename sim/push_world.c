@@ -130,16 +130,20 @@ void dpc_push_world_place(dpc_push_world* world, const dpc_push_state* state,
   cpSpaceStep(world->space, 1.0 / DPC_PUSH_PHYSICS_HZ);
 }
 
-void dpc_push_world_step(dpc_push_world* world, double target_x, double target_y) {
+void dpc_push_world_advance(dpc_push_world* world, double target_x, double target_y, int ticks) {
   const double dt = 1.0 / DPC_PUSH_PHYSICS_HZ;
   DPC_ASSERT(world->space != NULL);
-  for (int i = 0; i < DPC_PUSH_PHYSICS_HZ / DPC_PUSH_CONTROL_HZ; ++i) {
+  for (int i = 0; i < ticks; ++i) {
     const cpVect at = cpBodyGetPosition(world->agent), v = cpBodyGetVelocity(world->agent);
     const double ax = STIFFNESS * (target_x - at.x) + DAMPING * (0 - v.x);
     const double ay = STIFFNESS * (target_y - at.y) + DAMPING * (0 - v.y);
     cpBodySetVelocity(world->agent, cpv(v.x + ax * dt, v.y + ay * dt));
     cpSpaceStep(world->space, dt);
   }
+}
+
+void dpc_push_world_step(dpc_push_world* world, double target_x, double target_y) {
+  dpc_push_world_advance(world, target_x, target_y, DPC_PUSH_STEP_TICKS);
 }
 
 dpc_push_state dpc_push_world_state(const dpc_push_world* world) {

@@ -16,7 +16,8 @@ enum {
   DPC_PUSH_SIZE = 512,  // width and height of the table, px
   DPC_PUSH_PHYSICS_HZ = 100,
   DPC_PUSH_CONTROL_HZ = 10,
-  DPC_PUSH_AGENT_RADIUS = 15,  // px
+  DPC_PUSH_STEP_TICKS = DPC_PUSH_PHYSICS_HZ / DPC_PUSH_CONTROL_HZ,  // physics in a control step
+  DPC_PUSH_AGENT_RADIUS = 15,                                       // px
 };
 
 typedef struct dpc_push_world dpc_push_world;
@@ -37,8 +38,12 @@ void dpc_push_world_destroy(dpc_push_world* world);
 void dpc_push_world_place(dpc_push_world* world, const dpc_push_state* state,
                           dpc_push_placing placing);
 
-/// One control step of 0.1 s: ten physics steps with the agent drawn to (target_x, target_y), which
-/// must be finite. Same calls, same build: same bits.
+/// `ticks` physics steps of 0.01 s with the agent drawn to (target_x, target_y), which must be
+/// finite. Same calls, same build: same bits; ten calls for one tick each are one call for ten.
+/// Allocates: heap, in Chipmunk. Blocks: no. Thread: the world's owner.
+void dpc_push_world_advance(dpc_push_world* world, double target_x, double target_y, int ticks);
+
+/// One control step of 0.1 s: ten physics steps.
 /// Allocates: heap, in Chipmunk. Blocks: no. Thread: the world's owner.
 void dpc_push_world_step(dpc_push_world* world, double target_x, double target_y);
 

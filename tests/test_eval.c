@@ -99,6 +99,9 @@ static void test_what_changes_the_scores(void** state) {
                {"--sampler ddim", true},  {"--steps 10", true},
                {"--grid leading", true},  {"--eta 0", true},
                {"--delay 0", true},       {"--n-actions 8", true},
+               {"--mode wait", true},     {"--mode prefix", true},
+               {"--rate 10", true},       {"--rate 50", false},
+               {"--mode blend", false},   {"--delay 2 --mode wait", false},
                {"--seed 0", true},        {"--steps 3 --grid trailing", false},
                {"--sampler ddpm", false}, {"--eta 1", false},
                {"--delay 4", false},      {"--n-actions 4", false},
@@ -112,6 +115,41 @@ static void test_what_changes_the_scores(void** state) {
     free(got);
   }
   free(reference);
+}
+
+static const char* text_of(const dpc_json* object, const char* key) {
+  const char* text = dpc_json_as_text(dpc_json_get(object, key));
+  if (text == NULL) fail_msg("no text '%s'", key);
+  return text;
+}
+
+// Each delay with each mode, in that order; a case has the scores that it has alone.
+static void test_cases_are_compared(void** state) {
+  (void)state;
+  static const char* const modes[] = {"drop", "wait", "blend"};
+  static const int delays[] = {0, 4};
+  dpc_json* all = eval_json("--seeds 5:9 --rate 100 --delay 0,4 --mode drop,wait,blend");
+  const dpc_json* rows = dpc_json_get(all, "comparison");
+  assert_int_equal(dpc_json_count(rows), 6);
+  for (int i = 0; i < 6; ++i) {
+    char options[128];
+    const dpc_json* row = dpc_json_at(rows, i);
+    const int delay = delays[i / 3];
+    (void)snprintf(options, sizeof options, "--seeds 5:9 --rate 100 --delay %d --mode %s", delay,
+                   modes[i % 3]);
+    dpc_json* alone = eval_json(options);
+    assert_true(real_of(row, "delay") == delay && real_of(row, "rate_hz") == 100);
+    assert_string_equal(text_of(row, "mode"), modes[i % 3]);
+    assert_string_equal(text_of(row, "interpolation"), "cubic");
+    assert_true(real_of(row, "n_actions") == 8);
+    assert_true(real_of(row, "score_mean") == real_of(alone, "score_mean"));
+    assert_true(real_of(row, "jerk_max") == real_of(alone, "jerk_max"));
+    assert_true(real_of(row, "velocity_step_mean") > 0);
+    const double loss = real_of(all, "score_mean") - real_of(row, "score_mean");
+    assert_near(real_of(row, "score_loss"), loss, 1e-12);
+    dpc_json_free(alone);
+  }
+  dpc_json_free(all);
 }
 
 static void test_bad_use_is_refused(void** state) {
@@ -130,6 +168,12 @@ static void test_bad_use_is_refused(void** state) {
       {"--policy p.safetensors --seeds 5:6 --sampler euler", 2, "euler"},
       {"--policy p.safetensors --seeds 5:6 --eta nan", 2, "--eta"},
       {"--policy p.safetensors --seeds 5:6 --delay 9", 2, "controller.delay"},
+      {"--policy p.safetensors --seeds 5:6 --delay 1,x", 2, "--delay"},
+      {"--policy p.safetensors --seeds 5:6 --delay 1,,2", 2, "--delay"},
+      {"--policy p.safetensors --seeds 5:6 --mode drop,hope", 2, "hope"},
+      {"--policy p.safetensors --seeds 5:6 --rate 30", 2, "--rate"},
+      {"--policy p.safetensors --seeds 5:6 --rate 100 --record x", 2, "--record"},
+      {"--policy p.safetensors --seeds 5:6 --delay 0,1 --picture x.png", 2, "--picture"},
       {"--policy p.safetensors --seeds 5:6 --n-actions 16", 2, "controller.n_actions"},
       {"--policy p.safetensors --seeds 5:6 --record-successes", 2, "--record"},
       {"--policy absent.safetensors --seeds 5:6", 1, "absent.safetensors"},
@@ -188,6 +232,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_report_is_complete),
       cmocka_unit_test(test_what_changes_the_scores),
+      cmocka_unit_test(test_cases_are_compared),
       cmocka_unit_test(test_bad_use_is_refused),
       cmocka_unit_test(test_full_disk_is_a_failure),
       cmocka_unit_test(test_recordings_replay_to_the_last_bit),

@@ -128,6 +128,31 @@ static void rewards_coverage_until_no_steps_are_left(void** state) {
   dpc_push_task_destroy(task);
 }
 
+// A step in parts, whichever they are, is the step as a whole, to the bit; only its last tick counts.
+static void a_step_in_parts_is_the_step(void** state) {
+  (void)state;
+  static const int parts[][10] = {{10}, {5, 5}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {3, 7}};
+  dpc_push_task *whole = make_task(), *cut = make_task();
+  dpc_push_task_reset(whole, 100002);
+  dpc_push_task_reset(cut, 100002);
+  for (uint32_t t = 0; !dpc_push_task_progress(whole).done; ++t) {
+    const dpc_push_state s = dpc_push_task_state(whole);
+    const float action[2] = {(float)s.block_x + 20 * (float)(t % 5), (float)s.block_y};
+    assert_ok(dpc_push_task_step(whole, action, &error), &error);
+    const int* ticks = parts[t % DPC_COUNT(parts)];
+    for (int sum = 0; sum < DPC_PUSH_STEP_TICKS; sum += *ticks++) {
+      assert_int_equal(dpc_push_task_progress(cut).steps, t);
+      assert_ok(dpc_push_task_advance(cut, action, *ticks, &error), &error);
+    }
+    const dpc_push_state a = dpc_push_task_state(whole), b = dpc_push_task_state(cut);
+    const dpc_push_progress p = dpc_push_task_progress(whole), q = dpc_push_task_progress(cut);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_true(p.steps == q.steps && p.reward == q.reward && p.score == q.score);
+  }
+  dpc_push_task_destroy(whole);
+  dpc_push_task_destroy(cut);
+}
+
 // The block a little off its goal, and the agent far away.
 static dpc_push_progress step_beside_goal(double shift) {
   dpc_push_task* task = make_task();
@@ -203,6 +228,7 @@ int main(void) {
       cmocka_unit_test(keypoints_of_a_quarter_turn),
       cmocka_unit_test(resets_as_the_benchmark),
       cmocka_unit_test(rewards_coverage_until_no_steps_are_left),
+      cmocka_unit_test(a_step_in_parts_is_the_step),
       cmocka_unit_test(succeeds_above_the_limit),
       cmocka_unit_test(refuses_what_cannot_be_followed),
       cmocka_unit_test(stands_every_target_that_it_takes),

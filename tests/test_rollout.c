@@ -137,6 +137,51 @@ static void test_delay_holds_then_follows(void** state) {
   dpc_episode_free(&late);
 }
 
+// --- many commands to a step -----------------------------------------------------------------------
+
+static dpc_rollout_result result_of(const dpc_rollout_def* def, uint32_t seed) {
+  alone a = alone_make(def, policy, &arena);
+  const dpc_rollout_result result = alone_run(&a, seed, NULL);
+  alone_free(&a);
+  return result;
+}
+
+// A row that is held for all the ticks of its step is the row of one tick, to the bit.
+static void test_held_rows_are_the_same_at_every_rate(void** state) {
+  (void)state;
+  for (int mode = DPC_SWITCHING_WAIT; mode <= DPC_SWITCHING_PREFIX; ++mode) {
+    for (int delay = 0; delay <= 6; delay += 3) {
+      dpc_rollout_def def = default_def();
+      def.controller.switching = mode;
+      def.controller.delay = delay;
+      const dpc_rollout_result once = result_of(&def, 7);
+      for (int rate = 2; rate <= 10; rate += rate == 2 ? 3 : 5) {
+        def.controller.ticks_per_step = rate;
+        def.controller.delay = delay * rate;
+        const dpc_rollout_result often = result_of(&def, 7);
+        assert_true(often.steps == once.steps && often.score == once.score);
+        assert_true(often.motion.switches == once.motion.switches);
+        assert_true(often.motion.velocity_step == once.motion.velocity_step);
+        assert_true(often.motion.jerk == once.motion.jerk);
+      }
+    }
+  }
+}
+
+// A spline is another way there, without the steps of held rows.
+static void test_splines_are_smooth(void** state) {
+  (void)state;
+  dpc_rollout_def def = default_def();
+  const dpc_rollout_result held = result_of(&def, 7);
+  def.controller.ticks_per_step = 10;
+  def.controller.interpolation = DPC_INTERPOLATION_CUBIC;
+  const dpc_rollout_result smooth = result_of(&def, 7), again = result_of(&def, 7);
+  assert_true(held.motion.switches > 10 && smooth.motion.switches > 10);
+  assert_true(smooth.motion.velocity_step < 0.3 * held.motion.velocity_step);
+  assert_true(smooth.motion.jerk < 0.1 * held.motion.jerk);
+  assert_true(smooth.score == again.score && smooth.motion.jerk == again.motion.jerk);
+}
+
 static void test_settings_that_do_not_fit_are_refused(void** state) {
   (void)state;
   dpc_rollout* rollout = NULL;
@@ -149,6 +194,10 @@ static void test_settings_that_do_not_fit_are_refused(void** state) {
                DPC_ERR_CONFIG, &error, "n_actions");
   assert_fails(dpc_rollouts_run(&def, policy, &result, &error), DPC_ERR_CONFIG, &error,
                "n_actions");
+  def.rollout = default_def();
+  def.rollout.controller.ticks_per_step = 4;
+  assert_fails(dpc_rollouts_run(&def, policy, &result, &error), DPC_ERR_CONFIG, &error,
+               "controller.ticks_per_step");
   def.rollout = default_def();
   def.rollout.sampler.steps = 101;
   assert_fails(dpc_rollouts_run(&def, policy, &result, &error), DPC_ERR_CONFIG, &error, "steps");
@@ -163,6 +212,8 @@ int main(void) {
       cmocka_unit_test(test_left_in_flight_leaves_no_trace),
       cmocka_unit_test(test_noise_is_the_run_seeds),
       cmocka_unit_test(test_delay_holds_then_follows),
+      cmocka_unit_test(test_held_rows_are_the_same_at_every_rate),
+      cmocka_unit_test(test_splines_are_smooth),
       cmocka_unit_test(test_settings_that_do_not_fit_are_refused),
   };
   return cmocka_run_group_tests_name("rollout", tests, set_up, tear_down);

@@ -46,7 +46,8 @@ static dpc_status visit(void* user, const dpc_rollout_result* result, const dpc_
 
 static bool same_result(const dpc_rollout_result* a, const dpc_rollout_result* b) {
   return a->seed == b->seed && a->steps == b->steps && a->score == b->score &&
-         a->success == b->success && a->failed_plans == b->failed_plans;
+         a->success == b->success && a->failed_plans == b->failed_plans &&
+         a->motion.switches == b->motion.switches && a->motion.jerk == b->motion.jerk;
 }
 
 typedef struct crowd {
@@ -89,6 +90,8 @@ static void test_many_are_as_each_alone(void** state) {
   def.controller.delay = 3;
   def.controller.n_actions = 5;
   def.sampler.eta = 1;
+  check_many(&def, policy, 1, cases);
+  def.controller.switching = DPC_SWITCHING_BLEND;
   check_many(&def, policy, 1, cases);
 }
 

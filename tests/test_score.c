@@ -59,6 +59,37 @@ static void test_bootstrap(void** state) {
   assert_true(score.mean_ci95[0] == results[0].score && score.mean_ci95[1] == results[0].score);
 }
 
+// What is lost is paired: episodes that differ much, but each by the same, leave no doubt.
+static void test_loss(void** state) {
+  (void)state;
+  enum { COUNT = 50 };
+  dpc_rollout_result results[COUNT] = {0}, others[COUNT] = {0};
+  double loss = 0, interval[2];
+  for (int i = 0; i < COUNT; ++i) {
+    results[i].score = i / 64.0;
+    others[i].score = i / 64.0 - 0.25;
+  }
+  assert_ok(dpc_score_loss(results, others, COUNT, 3, &loss, interval, &error), &error);
+  assert_near(loss, 0.25, 1e-12);
+  assert_near(interval[0], 0.25, 1e-12);
+  assert_near(interval[1], 0.25, 1e-12);
+  assert_ok(dpc_score_loss(results, results, COUNT, 3, &loss, interval, &error), &error);
+  assert_true(loss == 0 && interval[0] == 0 && interval[1] == 0);
+}
+
+// Of motion: the mean and the largest of the episodes that switch at all.
+static void test_motion(void** state) {
+  (void)state;
+  const dpc_rollout_result results[] = {
+      {.motion = {3, 10, 400}}, {.motion = {0, 0, 0}}, {.motion = {1, 30, 200}}};
+  dpc_score score;
+  assert_ok(dpc_score_of(results, 3, 0, &score, &error), &error);
+  assert_true(score.velocity_step_mean == 20 && score.velocity_step_max == 30);
+  assert_true(score.jerk_mean == 300 && score.jerk_max == 400);
+  assert_ok(dpc_score_of(&results[1], 1, 0, &score, &error), &error);
+  assert_true(score.velocity_step_mean == 0 && score.jerk_max == 0);
+}
+
 // What a trainer calls gives what evaluating by hand gives.
 static void test_scores_a_checkpoint(void** state) {
   (void)state;
@@ -83,6 +114,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_wilson),
       cmocka_unit_test(test_bootstrap),
+      cmocka_unit_test(test_loss),
+      cmocka_unit_test(test_motion),
       cmocka_unit_test(test_scores_a_checkpoint),
   };
   return cmocka_run_group_tests_name("score", tests, set_up, tear_down);

@@ -5,20 +5,30 @@
 struct dpc_rollout {
   dpc_controller* controller;
   dpc_push_task* task;
+  int ticks_per_step;
 
   // the episode
+  uint64_t tick;
   uint64_t epoch;  // tells the controller episodes apart
   uint32_t seed;
   float obs[DPC_PUSH_OBS_DIM];  // what is seen now
   bool waiting;                 // for the answer to `request`
   dpc_plan_request request;
   uint64_t failed_before;  // plans, in earlier episodes
-  dpc_episode* record;     // NULL: not wanted
+  dpc_motion_meter motion;
+  dpc_episode* record;  // NULL: not wanted
 };
 
 static dpc_status create(const dpc_controller_def* def, const dpc_checkpoint_info* policy,
                          dpc_arena* arena, dpc_rollout* r, dpc_error* error) {
   const dpc_interface* world = dpc_push_task_interface();
+  r->ticks_per_step = def->ticks_per_step;
+  if (DPC_PUSH_STEP_TICKS % def->ticks_per_step != 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "controller.ticks_per_step: %d, but a step of the push world is cut into equal "
+                    "parts of its %d physics steps",
+                    def->ticks_per_step, DPC_PUSH_STEP_TICKS);
+  }
   DPC_TRY(dpc_controller_create(def, policy, world, arena, &r->controller, error));
   return dpc_push_task_create(&r->task, error);
 }
@@ -71,12 +81,14 @@ static dpc_status end_record(dpc_rollout* r, dpc_error* error) {
 
 // --- an episode ------------------------------------------------------------------------------------
 
+// Observed once per policy step, as in the benchmark; between, the controller sees that nothing is new.
+static bool step_begins(const dpc_rollout* r) {
+  return r->tick % (uint64_t)r->ticks_per_step == 0;
+}
+
 static dpc_tick_input input_now(const dpc_rollout* r) {
-  return (dpc_tick_input){.tick = (uint64_t)dpc_push_task_progress(r->task).steps,
-                          .epoch = r->epoch,
-                          .seed = r->seed,
-                          .obs = r->obs,
-                          .fresh = true};
+  return (dpc_tick_input){
+      .tick = r->tick, .epoch = r->epoch, .seed = r->seed, .obs = r->obs, .fresh = step_begins(r)};
 }
 
 // A tick's second half, with the plan if it asked for one, and what the world makes of it.
@@ -84,7 +96,13 @@ static dpc_status act(dpc_rollout* r, const dpc_plan* plan, dpc_error* error) {
   const dpc_tick_input input = input_now(r);
   dpc_tick_output output;
   dpc_controller_tick(r->controller, &input, plan, &output);
-  DPC_TRY(dpc_push_task_step(r->task, output.action, error));
+  const int physics = DPC_PUSH_STEP_TICKS / r->ticks_per_step;
+  DPC_TRY(dpc_push_task_advance(r->task, output.action, physics, error));
+  for (int i = 0; i < physics; ++i) {
+    dpc_motion_add(&r->motion, output.action, output.adopted && i == 0);
+  }
+  r->tick += 1;
+  if (!step_begins(r)) return DPC_OK;
   if (r->record != NULL) record_step(r, output.action);
   dpc_push_task_observe(r->task, r->obs);
   return DPC_OK;
@@ -104,8 +122,11 @@ static dpc_status play(dpc_rollout* r, dpc_error* error) {
 dpc_status dpc_rollout_begin(dpc_rollout* rollout, uint32_t seed, dpc_episode* episode,
                              dpc_error* error) {
   dpc_rollout* r = rollout;
+  DPC_ASSERT(episode == NULL || r->ticks_per_step == 1);
   r->epoch += 1;
   r->seed = seed;
+  r->tick = 0;
+  r->motion = (dpc_motion_meter){0};
   r->waiting = false;
   r->failed_before = dpc_controller_counts(r->controller)->failed;
   r->record = episode;
@@ -135,6 +156,7 @@ void dpc_rollout_outcome(const dpc_rollout* rollout, dpc_rollout_result* result)
       .score = progress.score,
       .success = progress.success,
       .failed_plans = dpc_controller_counts(rollout->controller)->failed - rollout->failed_before,
+      .motion = rollout->motion.motion,
   };
 }
 

@@ -12,6 +12,9 @@
 ///       dpc_rollout_advance(rollout, &plan, error);                    // up to its next
 ///     }
 ///     dpc_rollout_outcome(rollout, &result);
+///
+/// With several ticks to a policy step the agent has a command for each; what is observed, rewarded
+/// and recorded stays once per policy step.
 #pragma once
 
 #include "policy/policy.h"
@@ -19,6 +22,7 @@
 #include "runtime/controller.h"
 #include "runtime/planner.h"
 #include "sim/push_task.h"
+#include "tools/motion.h"
 
 /// How an episode went.
 typedef struct dpc_rollout_result {
@@ -27,6 +31,7 @@ typedef struct dpc_rollout_result {
   double score;  // largest reward, in [0, 1]
   bool success;
   uint64_t failed_plans;  // chunks that were not finite; the agent was held meanwhile
+  dpc_motion motion;      // of the commands
 } dpc_rollout_result;
 
 // --- one -------------------------------------------------------------------------------------------
@@ -34,8 +39,8 @@ typedef struct dpc_rollout_result {
 typedef struct dpc_rollout dpc_rollout;
 
 /// Make a world and a controller for it; `def->delay` must be set, `def->seed` is that of the run.
-/// DPC_ERR_CONFIG for settings that do not fit the policy, DPC_ERR_MISMATCH for a policy that observes
-/// or commands something else than the push world has.
+/// DPC_ERR_CONFIG for settings that do not fit the policy, or ticks that are no whole physics steps,
+/// DPC_ERR_MISMATCH for a policy that observes or commands something else than the push world has.
 /// Allocates: from the arena; heap, for the world. Blocks: no. Thread: any, one rollout each.
 DPC_NODISCARD dpc_status dpc_rollout_create(const dpc_controller_def* def,
                                             const dpc_checkpoint_info* policy, dpc_arena* arena,
@@ -47,7 +52,8 @@ void dpc_rollout_destroy(dpc_rollout* rollout);
 
 /// Begin the episode of `seed`, whatever became of the one before, and play it until a plan is wanted.
 /// With `episode`, which is zeroed or from an earlier call, all that happens is written there (free it
-/// with dpc_episode_free); NULL when not wanted. What comes of an episode depends on settings, policy
+/// with dpc_episode_free; NULL when not wanted). Only episodes with one tick to a policy step can be:
+/// an episode's steps have one action each. What comes of an episode depends on settings, policy
 /// and seed alone, not on episodes before.
 /// Allocates: heap, in Chipmunk and for `episode`. Blocks: no. Thread: the rollout's owner.
 DPC_NODISCARD dpc_status dpc_rollout_begin(dpc_rollout* rollout, uint32_t seed,

@@ -21,24 +21,60 @@ static int compare(const void* a, const void* b) {
   return (x > y) - (x < y);
 }
 
-// The percentile bootstrap (Efron 1979): means of episodes drawn with replacement.
-static dpc_status bootstrap(const dpc_rollout_result* results, int count, uint32_t seed,
-                            double interval[2], dpc_error* error) {
+// The percentile bootstrap (Efron 1979): means of values drawn with replacement. `means` [RESAMPLES] is
+// scratch.
+static void resample(const double* values, int count, uint32_t seed, double* means,
+                     double interval[2]) {
   const dpc_rng_key key = {.run = seed};
-  double* means = malloc(RESAMPLES * sizeof *means);
-  if (means == NULL) return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for the bootstrap");
   for (uint32_t b = 0; b < RESAMPLES; ++b) {
     double sum = 0;
     for (uint32_t i = 0; i < (uint32_t)count; ++i) {
-      sum += results[dpc_rng_below(key, DPC_STREAM_BOOTSTRAP, b, 0, i, (uint32_t)count)].score;
+      sum += values[dpc_rng_below(key, DPC_STREAM_BOOTSTRAP, b, 0, i, (uint32_t)count)];
     }
     means[b] = sum / count;
   }
   qsort(means, RESAMPLES, sizeof *means, compare);
   interval[0] = means[RESAMPLES * 25 / 1000];
   interval[1] = means[RESAMPLES * 975 / 1000 - 1];
+}
+
+// Mean and interval of the scores, or, with `others`, of what these lose.
+static dpc_status estimate(const dpc_rollout_result* results, const dpc_rollout_result* others,
+                           int count, uint32_t seed, double* mean, double interval[2],
+                           dpc_error* error) {
+  double* means = malloc((RESAMPLES + (size_t)count) * sizeof *means);
+  if (means == NULL) return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for the bootstrap");
+  double *values = means + RESAMPLES, sum = 0;
+  for (int i = 0; i < count; ++i) {
+    values[i] = results[i].score - (others == NULL ? 0 : others[i].score);
+    sum += values[i] / count;
+  }
+  resample(values, count, seed, means, interval);
+  *mean = sum;
   free(means);
   return DPC_OK;
+}
+
+dpc_status dpc_score_loss(const dpc_rollout_result* results, const dpc_rollout_result* others,
+                          int count, uint32_t seed, double* mean, double interval[2],
+                          dpc_error* error) {
+  DPC_ASSERT(count >= 1);
+  return estimate(results, others, count, seed, mean, interval, error);
+}
+
+static void sum_up_motion(const dpc_rollout_result* results, int count, dpc_score* score) {
+  int with = 0;
+  for (int i = 0; i < count; ++i) {
+    const dpc_motion* motion = &results[i].motion;
+    with += motion->switches > 0;
+    score->velocity_step_mean += motion->velocity_step;
+    score->velocity_step_max = fmax(score->velocity_step_max, motion->velocity_step);
+    score->jerk_mean += motion->jerk;
+    score->jerk_max = fmax(score->jerk_max, motion->jerk);
+  }
+  if (with == 0) return;
+  score->velocity_step_mean /= with;
+  score->jerk_mean /= with;
 }
 
 dpc_status dpc_score_of(const dpc_rollout_result* results, int count, uint32_t seed, dpc_score* out,
@@ -46,13 +82,11 @@ dpc_status dpc_score_of(const dpc_rollout_result* results, int count, uint32_t s
   DPC_ASSERT(count >= 1);
   dpc_score score = {.episodes = count};
   int successes = 0;
-  for (int i = 0; i < count; ++i) {
-    score.mean += results[i].score / count;
-    successes += results[i].success;
-  }
+  for (int i = 0; i < count; ++i) successes += results[i].success;
   score.success = (double)successes / count;
   dpc_score_wilson(successes, count, score.success_ci95);
-  DPC_TRY(bootstrap(results, count, seed, score.mean_ci95, error));
+  sum_up_motion(results, count, &score);
+  DPC_TRY(estimate(results, NULL, count, seed, &score.mean, score.mean_ci95, error));
   *out = score;
   return DPC_OK;
 }
