@@ -5,6 +5,7 @@
 
 #include "policy/engine.h"
 #include "policy/gemm.h"
+#include "policy/settled.h"
 
 struct dpc_policy {
   dpc_checkpoint_info info;
@@ -15,6 +16,7 @@ struct dpc_policy {
 struct dpc_policy_work {
   dpc_sampler* sampler;
   dpc_engine_work* engine;
+  dpc_settled* settled;
   int chunks_max;
   int cond_size;      // values of an observation history
   int size;           // values of a chunk
@@ -113,6 +115,8 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
   }
   const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
   DPC_TRY(dpc_sampler_create(def, policy->schedule, arena, &work->sampler, error));
+  DPC_TRY(dpc_settled_create(policy->schedule, policy->info.prefix_max > 0, chunks_max, (int)size,
+                             arena, &work->settled, error));
   DPC_TRY(create_engine_work(policy, arena, work, error));
   *out = work;
   return DPC_OK;
@@ -154,25 +158,49 @@ static dpc_status check_finite(const dpc_layout* layout, const char* kind, const
   return DPC_OK;
 }
 
+static dpc_status check_query(const dpc_checkpoint_info* info, const dpc_policy_query* query,
+                              dpc_error* error) {
+  DPC_TRY(check_finite(&info->interface.obs, "observation", query->obs, info->policy.n_obs, error));
+  return check_finite(&info->interface.action, "settled action", query->fixed, query->fixed_count,
+                      error);
+}
+
+static float* newest_of(const dpc_policy* policy, const dpc_policy_work* work, int at) {
+  return work->newest + (ptrdiff_t)at * policy->info.obs_normalizer.dim;
+}
+
+static void settle(const dpc_policy* policy, dpc_policy_work* work, int at, int rows,
+                   const float* fixed) {
+  const dpc_checkpoint_info* info = &policy->info;
+  const int dim = info->unet.input_dim;
+  float* values = work->prediction + (ptrdiff_t)at * work->size;  // not needed yet
+  for (int i = 0; i < rows * dim; ++i) values[i] = fixed[i];
+  dpc_relative_from_absolute(&info->relative, newest_of(policy, work, at), rows, dim, values);
+  dpc_normalizer_apply(&info->action_normalizer, values, rows, values);
+  dpc_settled_set(work->settled, at, rows * dim, values, work->x + (ptrdiff_t)at * work->size);
+  if (info->unet.mask_dim > 0) dpc_engine_settle(policy->engine, work->engine, at, rows);
+}
+
 // A chunk that fails is computed with the others, from nothing.
 static dpc_status begin_one(const dpc_policy* policy, dpc_policy_work* work, int at,
                             const dpc_policy_query* query, dpc_error* error) {
   const dpc_checkpoint_info* info = &policy->info;
   const int obs_dim = info->obs_normalizer.dim;
+  DPC_ASSERT(query->fixed_count >= 0 && query->fixed_count <= info->unet.horizon);
   float* cond = work->cond + (ptrdiff_t)at * work->cond_size;
-  memcpy(work->newest + (ptrdiff_t)at * obs_dim,
-         query->obs + (ptrdiff_t)(info->policy.n_obs - 1) * obs_dim,
+  memcpy(newest_of(policy, work, at), query->obs + (ptrdiff_t)(info->policy.n_obs - 1) * obs_dim,
          sizeof(float) * (size_t)obs_dim);
   work->keys[at] = query->key;
   work->plans[at] = query->plan;
   dpc_rng_normal(query->key, DPC_STREAM_POLICY_NOISE, query->plan, 0, work->size,
                  work->x + (ptrdiff_t)at * work->size);
-  const dpc_status status =
-      check_finite(&info->interface.obs, "observation", query->obs, info->policy.n_obs, error);
+  const dpc_status status = check_query(info, query, error);
   if (status == DPC_OK) {
     dpc_normalizer_apply(&info->obs_normalizer, query->obs, info->policy.n_obs, cond);
+    settle(policy, work, at, query->fixed_count, query->fixed);
   } else {
     memset(cond, 0, sizeof(float) * (size_t)work->cond_size);
+    settle(policy, work, at, 0, NULL);
   }
   return status;
 }
@@ -192,6 +220,7 @@ dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, int
 
 // Counter 0 of the noise is the start, i + 1 is what step i adds.
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) {
+  dpc_settled_show(work->settled, dpc_sampler_timestep(work->sampler, i), work->chunks, work->x);
   dpc_engine_step(policy->engine, work->engine, i, work->chunks, work->x, work->prediction);
   for (int c = 0; c < work->chunks; ++c) {
     const ptrdiff_t at = (ptrdiff_t)c * work->size;
@@ -204,16 +233,18 @@ void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) 
   }
 }
 
-static dpc_status finish_one(const dpc_policy* policy, dpc_policy_work* work, int at, float* chunk,
-                             dpc_error* error) {
+static dpc_status finish_one(const dpc_policy* policy, dpc_policy_work* work, int at,
+                             const dpc_policy_query* query, dpc_error* error) {
   const dpc_checkpoint_info* info = &policy->info;
   float* physical = work->prediction + (ptrdiff_t)at * work->size;  // no longer needed
   dpc_normalizer_invert(&info->action_normalizer, work->x + (ptrdiff_t)at * work->size,
                         info->unet.horizon, physical);
-  dpc_relative_to_absolute(&info->relative, work->newest + (ptrdiff_t)at * info->obs_normalizer.dim,
-                           info->unet.horizon, info->unet.input_dim, physical);
+  dpc_relative_to_absolute(&info->relative, newest_of(policy, work, at), info->unet.horizon,
+                           info->unet.input_dim, physical);
+  const int settled = query->fixed_count * info->unet.input_dim;
+  for (int i = 0; i < settled; ++i) physical[i] = query->fixed[i];
   DPC_TRY(check_finite(&info->interface.action, "action", physical, info->unet.horizon, error));
-  memcpy(chunk, physical, sizeof(float) * (size_t)work->size);
+  memcpy(query->chunk, physical, sizeof(float) * (size_t)work->size);
   return DPC_OK;
 }
 
@@ -223,8 +254,7 @@ dpc_status dpc_policy_finish(const dpc_policy* policy, dpc_policy_work* work,
   dpc_status first = DPC_OK;
   for (int i = 0; i < work->chunks; ++i) {
     if (queries[i].status != DPC_OK) continue;
-    queries[i].status =
-        finish_one(policy, work, i, queries[i].chunk, first == DPC_OK ? error : NULL);
+    queries[i].status = finish_one(policy, work, i, &queries[i], first == DPC_OK ? error : NULL);
     if (first == DPC_OK) first = queries[i].status;
   }
   return first;

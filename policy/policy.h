@@ -73,13 +73,18 @@ DPC_NODISCARD dpc_status dpc_policy_act(const dpc_policy* policy, dpc_policy_wor
                                         const float* obs, dpc_rng_key key, uint32_t plan,
                                         float* chunk, dpc_error* error);
 
-/// One of several chunks that are made together; all as in dpc_policy_act.
+/// One of several chunks that are made together; all as in dpc_policy_act, and with rows that are
+/// settled: the chunk begins with them, to the bit, and the others go on from them
+/// (policy/settled.h). A policy that was trained for it (dpc_checkpoint_info's prefix_max) is told
+/// so, and has not learned what to do with more of them than that.
 typedef struct dpc_policy_query {
   const float* obs;
   float* chunk;
   dpc_rng_key key;
   uint32_t plan;
-  dpc_status status;  // out, of this one
+  int fixed_count;     // leading rows of the chunk that are settled, at most the horizon; 0: none
+  const float* fixed;  // [fixed_count x action dim], physical units; kept until dpc_policy_finish
+  dpc_status status;   // out, of this one
 } dpc_policy_query;
 
 /// Make `count` chunks in one pass over the weights per step: for several robots, or simulated ones.
