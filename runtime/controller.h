@@ -57,12 +57,15 @@ typedef struct dpc_tick_input {
   bool fresh;        // `obs` was not there at the tick before
 } dpc_tick_input;
 
-/// A plan is wanted. `obs` belongs to the controller and is good until the next observe.
+/// A plan is wanted. `obs` and `fixed` belong to the controller and are good until the next observe.
 typedef struct dpc_plan_request {
   uint64_t tick, epoch;
   uint32_t plan;  // counts from 0 in each epoch; part of the noise's counter
   dpc_rng_key key;
   const float* obs;  // [n_obs x policy's observation dim], oldest row first, physical units
+  int fixed_count;   // leading rows of the chunk that are settled: they will have been commanded by
+                     // then; 0: none
+  const float* fixed;  // [fixed_count x action dim], physical units; belongs to the controller
 } dpc_plan_request;
 
 /// The answer to a request: the first three fields are the request's.
