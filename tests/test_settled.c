@@ -121,7 +121,7 @@ static void act_by_hand(const subject* s, const dpc_sampler_def* def, int rows, 
   for (int i = 0; i < OBS; ++i) cond[i] = obs[i] / 256.0f - 1;
   dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, 5, 0, CHUNK, x);
   memcpy(start, x, sizeof x);
-  for (int i = 0; i < def->steps; ++i) {
+  for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
     const float t = dpc_sampler_timestep(sampler, i);
     const dpc_noise_level level = dpc_schedule_level(schedule, (double)t);
     for (int j = 0; j < rows * SMALL_ACTION; ++j) {
