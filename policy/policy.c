@@ -5,18 +5,25 @@
 
 #include "policy/engine.h"
 #include "policy/gemm.h"
+#include "policy/guide.h"
 #include "policy/settled.h"
 
 struct dpc_policy {
   dpc_checkpoint_info info;
   dpc_schedule* schedule;
   dpc_engine* engine;
+  const dpc_unet* unet;  // what the engine is packed from
+  const float* params;
 };
 
 struct dpc_policy_work {
   dpc_sampler* sampler;
   dpc_engine_work* engine;
   dpc_settled* settled;
+  dpc_guide* guide;  // NULL: settled rows are held
+  // dpc_guide_predict; by address, so that programs which never guide do not hold the way back
+  void (*draw)(dpc_guide* guide, int at, float t, const float* cond, const float* x,
+               float* prediction);
   int chunks_max;
   int cond_size;      // values of an observation history
   int size;           // values of a chunk
@@ -60,6 +67,8 @@ dpc_status dpc_policy_create(const dpc_checkpoint_info* info, const dpc_unet* un
   dpc_policy* policy = DPC_TAKE(arena, dpc_policy, 1);
   if (policy == NULL) return dpc_arena_full(arena, "a policy", error);
   policy->info = *info;
+  policy->unet = unet;
+  policy->params = params;
   dpc_status status = dpc_schedule_create(&info->schedule, arena, &policy->schedule, error);
   if (status == DPC_OK) {
     status = dpc_engine_create(engine, unet, params, arena, &policy->engine, error);
@@ -136,6 +145,13 @@ void dpc_policy_work_destroy(dpc_policy_work* work) {
   if (work != NULL) dpc_engine_work_destroy(work->engine);
 }
 
+dpc_status dpc_policy_guide(const dpc_policy* policy, dpc_policy_work* work, dpc_arena* arena,
+                            dpc_error* error) {
+  work->draw = dpc_guide_predict;
+  return dpc_guide_create(policy->schedule, policy->unet, policy->params, work->chunks_max, arena,
+                          &work->guide, error);
+}
+
 int dpc_policy_steps(const dpc_policy_work* work) {
   return dpc_sampler_steps(work->sampler);
 }
@@ -161,24 +177,29 @@ static dpc_status check_finite(const dpc_layout* layout, const char* kind, const
 static dpc_status check_query(const dpc_checkpoint_info* info, const dpc_policy_query* query,
                               dpc_error* error) {
   DPC_TRY(check_finite(&info->interface.obs, "observation", query->obs, info->policy.n_obs, error));
-  return check_finite(&info->interface.action, "settled action", query->fixed, query->fixed_count,
-                      error);
+  return check_finite(&info->interface.action, "settled action", query->fixed,
+                      query->fixed_count + query->near_count, error);
 }
 
 static float* newest_of(const dpc_policy* policy, const dpc_policy_work* work, int at) {
   return work->newest + (ptrdiff_t)at * policy->info.obs_normalizer.dim;
 }
 
-static void settle(const dpc_policy* policy, dpc_policy_work* work, int at, int rows,
-                   const float* fixed) {
+static void settle(const dpc_policy* policy, dpc_policy_work* work, int at,
+                   const dpc_policy_query* query) {
   const dpc_checkpoint_info* info = &policy->info;
+  const int settled = query->fixed_count, near = query->near_count, rows = settled + near;
   const int dim = info->unet.input_dim;
   float* values = work->prediction + (ptrdiff_t)at * work->size;  // not needed yet
-  for (int i = 0; i < rows * dim; ++i) values[i] = fixed[i];
+  for (int i = 0; i < rows * dim; ++i) values[i] = query->fixed[i];
   dpc_relative_from_absolute(&info->relative, newest_of(policy, work, at), rows, dim, values);
   dpc_normalizer_apply(&info->action_normalizer, values, rows, values);
-  dpc_settled_set(work->settled, at, rows * dim, values, work->x + (ptrdiff_t)at * work->size);
-  if (info->unet.mask_dim > 0) dpc_engine_settle(policy->engine, work->engine, at, rows);
+  if (work->guide != NULL) {
+    dpc_guide_set(work->guide, at, settled, near, values);
+    return;
+  }
+  dpc_settled_set(work->settled, at, settled * dim, values, work->x + (ptrdiff_t)at * work->size);
+  if (info->unet.mask_dim > 0) dpc_engine_settle(policy->engine, work->engine, at, settled);
 }
 
 // A chunk that fails is computed with the others, from nothing.
@@ -186,7 +207,9 @@ static dpc_status begin_one(const dpc_policy* policy, dpc_policy_work* work, int
                             const dpc_policy_query* query, dpc_error* error) {
   const dpc_checkpoint_info* info = &policy->info;
   const int obs_dim = info->obs_normalizer.dim;
-  DPC_ASSERT(query->fixed_count >= 0 && query->fixed_count <= info->unet.horizon);
+  DPC_ASSERT(query->fixed_count >= 0 && query->near_count >= 0);
+  DPC_ASSERT(query->fixed_count + query->near_count <= info->unet.horizon);
+  DPC_ASSERT(query->near_count == 0 || work->guide != NULL);
   float* cond = work->cond + (ptrdiff_t)at * work->cond_size;
   memcpy(newest_of(policy, work, at), query->obs + (ptrdiff_t)(info->policy.n_obs - 1) * obs_dim,
          sizeof(float) * (size_t)obs_dim);
@@ -197,10 +220,10 @@ static dpc_status begin_one(const dpc_policy* policy, dpc_policy_work* work, int
   const dpc_status status = check_query(info, query, error);
   if (status == DPC_OK) {
     dpc_normalizer_apply(&info->obs_normalizer, query->obs, info->policy.n_obs, cond);
-    settle(policy, work, at, query->fixed_count, query->fixed);
+    settle(policy, work, at, query);
   } else {
     memset(cond, 0, sizeof(float) * (size_t)work->cond_size);
-    settle(policy, work, at, 0, NULL);
+    settle(policy, work, at, &(dpc_policy_query){.fixed_count = 0});
   }
   return status;
 }
@@ -218,10 +241,24 @@ dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, int
   return first;
 }
 
+// One evaluation of the network, for all chunks.
+static void predict(const dpc_policy* policy, dpc_policy_work* work, int i) {
+  const float t = dpc_sampler_timestep(work->sampler, i);
+  if (work->guide == NULL) {
+    dpc_settled_show(work->settled, (double)t, work->chunks, work->x);
+    dpc_engine_step(policy->engine, work->engine, i, work->chunks, work->x, work->prediction);
+    return;
+  }
+  for (int c = 0; c < work->chunks; ++c) {
+    const ptrdiff_t at = (ptrdiff_t)c * work->size;
+    work->draw(work->guide, c, t, work->cond + (ptrdiff_t)c * work->cond_size, work->x + at,
+               work->prediction + at);
+  }
+}
+
 // Counter 0 of the noise is the start, i + 1 is what step i adds.
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) {
-  dpc_settled_show(work->settled, dpc_sampler_timestep(work->sampler, i), work->chunks, work->x);
-  dpc_engine_step(policy->engine, work->engine, i, work->chunks, work->x, work->prediction);
+  predict(policy, work, i);
   for (int c = 0; c < work->chunks; ++c) {
     const ptrdiff_t at = (ptrdiff_t)c * work->size;
     if (dpc_sampler_stochastic(work->sampler, i)) {

@@ -55,6 +55,13 @@ DPC_NODISCARD dpc_status dpc_policy_work_create(const dpc_policy* policy,
 /// Allocates: no. Blocks: until they have ended. Thread: the work area's owner.
 void dpc_policy_work_destroy(dpc_policy_work* work);
 
+/// From now on draw chunks towards their settled rows and those behind (policy/guide.h) instead of
+/// holding them, with the plain network: for comparison, as it takes many times as long. DPC_ERR_CONFIG
+/// for a policy that was trained to go on from settled rows, DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_policy_guide(const dpc_policy* policy, dpc_policy_work* work,
+                                          dpc_arena* arena, dpc_error* error);
+
 /// Denoising steps per chunk.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_policy_steps(const dpc_policy_work* work);
@@ -82,8 +89,10 @@ typedef struct dpc_policy_query {
   float* chunk;
   dpc_rng_key key;
   uint32_t plan;
-  int fixed_count;     // leading rows of the chunk that are settled, at most the horizon; 0: none
-  const float* fixed;  // [fixed_count x action dim], physical units; kept until dpc_policy_finish
+  int fixed_count;  // leading rows of the chunk that are settled, at most the horizon; 0: none
+  int near_count;   // rows behind those that the chunk is to stay near; 0 without dpc_policy_guide
+  const float* fixed;  // [(fixed_count + near_count) x action dim], physical units; kept until
+                       // dpc_policy_finish
   dpc_status status;   // out, of this one
 } dpc_policy_query;
 

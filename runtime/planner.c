@@ -77,6 +77,10 @@ dpc_status dpc_planner_create(const dpc_policy* policy, const dpc_sampler_def* s
   return DPC_OK;
 }
 
+dpc_status dpc_planner_guide(dpc_planner* planner, dpc_arena* arena, dpc_error* error) {
+  return dpc_policy_guide(planner->policy, planner->work, arena, error);
+}
+
 void dpc_planner_destroy(dpc_planner* planner) {
   if (planner == NULL) return;
   dpc_planner_stop(planner);
@@ -92,6 +96,7 @@ static dpc_policy_query query_of(const dpc_plan_request* request, float* chunk) 
                             .key = request->key,
                             .plan = request->plan,
                             .fixed_count = request->fixed_count,
+                            .near_count = request->near_count,
                             .fixed = request->fixed,
                             .chunk = chunk};
 }
@@ -201,8 +206,10 @@ void dpc_planner_stop(dpc_planner* planner) {
 void dpc_planner_ask(dpc_planner* planner, const dpc_plan_request* request) {
   asked* slot = dpc_mailbox_slot(planner->requests);
   float *obs = slot->values, *fixed = obs + planner->obs_count;
-  const size_t settled = (size_t)request->fixed_count * planner->action_dim;
-  DPC_ASSERT(request->fixed_count >= 0 && settled <= planner->chunk_count);
+  DPC_ASSERT(request->fixed_count >= 0 && request->near_count >= 0);
+  const size_t rows = (size_t)request->fixed_count + (size_t)request->near_count;
+  const size_t settled = rows * planner->action_dim;
+  DPC_ASSERT(settled <= planner->chunk_count);
   memcpy(obs, request->obs, sizeof(float) * planner->obs_count);
   if (settled > 0) memcpy(fixed, request->fixed, sizeof(float) * settled);
   slot->request = *request;
