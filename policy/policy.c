@@ -1,6 +1,5 @@
 #include "policy/policy.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "policy/engine.h"
@@ -158,27 +157,12 @@ int dpc_policy_steps(const dpc_policy_work* work) {
 
 // --- act ------------------------------------------------------------------------------------------
 
-// Words for values that are not finite: the signal, row and element of the first.
-static dpc_status check_finite(const dpc_layout* layout, const char* kind, const float* values,
-                               int rows, dpc_error* error) {
-  for (int row = 0; row < rows; ++row) {
-    for (int s = 0; s < layout->count; ++s) {
-      for (int i = 0; i < layout->signals[s].dim; ++i, ++values) {
-        if (!isfinite(*values)) {
-          return dpc_fail(error, DPC_ERR_INVALID, "%s '%s': row %d, element %d is not finite", kind,
-                          layout->signals[s].name, row, i);
-        }
-      }
-    }
-  }
-  return DPC_OK;
-}
-
 static dpc_status check_query(const dpc_checkpoint_info* info, const dpc_policy_query* query,
                               dpc_error* error) {
-  DPC_TRY(check_finite(&info->interface.obs, "observation", query->obs, info->policy.n_obs, error));
-  return check_finite(&info->interface.action, "settled action", query->fixed,
-                      query->fixed_count + query->near_count, error);
+  DPC_TRY(dpc_layout_check_finite(&info->interface.obs, "observation", query->obs,
+                                  info->policy.n_obs, error));
+  return dpc_layout_check_finite(&info->interface.action, "settled action", query->fixed,
+                                 query->fixed_count + query->near_count, error);
 }
 
 static float* newest_of(const dpc_policy* policy, const dpc_policy_work* work, int at) {
@@ -280,7 +264,8 @@ static dpc_status finish_one(const dpc_policy* policy, dpc_policy_work* work, in
                            info->unet.input_dim, physical);
   const int settled = query->fixed_count * info->unet.input_dim;
   for (int i = 0; i < settled; ++i) physical[i] = query->fixed[i];
-  DPC_TRY(check_finite(&info->interface.action, "action", physical, info->unet.horizon, error));
+  DPC_TRY(dpc_layout_check_finite(&info->interface.action, "action", physical, info->unet.horizon,
+                                  error));
   memcpy(query->chunk, physical, sizeof(float) * (size_t)work->size);
   return DPC_OK;
 }
