@@ -17,6 +17,9 @@
 /// it needs, so that older programs refuse only what they would get wrong: 2 has relative actions.
 #define DPC_CHECKPOINT_FORMAT 2
 
+/// The entry for `prefix_max`, named like the setting of training; missing where it is 0.
+#define DPC_CHECKPOINT_PREFIX_MAX "train.prefix_max"
+
 typedef struct dpc_policy_def {
   int n_obs;      // observation rows that condition the policy
   int n_actions;  // rows of a chunk that are executed before the next plan
@@ -36,7 +39,8 @@ DPC_NODISCARD dpc_status dpc_policy_def_check(const dpc_policy_def* def, dpc_err
 /// What a checkpoint says besides its weights.
 typedef struct dpc_checkpoint_info {
   dpc_policy_def policy;
-  dpc_unet_def unet;  // input_dim = action dim, global_cond_dim = n_obs * observation dim
+  // input_dim = action dim, global_cond_dim = n_obs * observation dim, mask_dim = prefix_max > 0
+  dpc_unet_def unet;
   dpc_schedule_def schedule;
   dpc_sampler_def sampler;  // the default for acting; a run may choose another
   dpc_interface interface;
@@ -44,6 +48,7 @@ typedef struct dpc_checkpoint_info {
   dpc_normalizer obs_normalizer;         // [observation dim]
   dpc_normalizer action_normalizer;      // [action dim]
   char dataset_sha256[DPC_SHA256_TEXT];  // what it learned from; "" = unknown
+  int prefix_max;  // settled rows that it was trained to go on from, at most; 0: not trained for it
 } dpc_checkpoint_info;
 
 /// Every section by itself, then together: interface sound, dims of interface, network and
@@ -54,7 +59,8 @@ DPC_NODISCARD dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* in
                                                    dpc_error* error);
 
 /// Add all of `info` to a list of metadata, with "format", "dpc_format" and "dpc_version"; at most
-/// DPC_CHECKPOINT_ENTRIES entries. A trainer's own file carries the same.
+/// DPC_CHECKPOINT_ENTRIES entries. A trainer's own file carries the same; `prefix_max` is among its
+/// settings already, and left to dpc_checkpoint_save.
 /// Allocates: from the list's arena. Blocks: no. Thread: the arena's owner.
 void dpc_checkpoint_info_add(const dpc_checkpoint_info* info, dpc_metadata* metadata);
 

@@ -52,6 +52,19 @@ static dpc_status check_rows(const dpc_checkpoint_info* info, dpc_error* error) 
   return DPC_OK;
 }
 
+static dpc_status check_prefix(const dpc_checkpoint_info* info, dpc_error* error) {
+  const int most = info->unet.horizon - 1;
+  if (info->prefix_max < 0 || info->prefix_max > most) {
+    return dpc_fail(error, DPC_ERR_CONFIG, DPC_CHECKPOINT_PREFIX_MAX ": %d is not in [0, %d]",
+                    info->prefix_max, most > 0 ? most : 0);
+  }
+  if (info->unet.mask_dim != (info->prefix_max > 0)) {
+    return dpc_fail(error, DPC_ERR_INVALID, "the network has a mask of dim %d, with prefix_max %d",
+                    info->unet.mask_dim, info->prefix_max);
+  }
+  return DPC_OK;
+}
+
 static dpc_status check_normalizers(const dpc_checkpoint_info* info, dpc_error* error) {
   dpc_status status = dpc_normalizer_check(&info->obs_normalizer, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, status, "normalizer.obs: ");
@@ -68,6 +81,7 @@ dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* info, dpc_error*
   DPC_TRY(check_dims(info, error));
   DPC_TRY(dpc_unet_def_check(&info->unet, error));
   DPC_TRY(check_rows(info, error));
+  DPC_TRY(check_prefix(info, error));
   DPC_TRY(check_normalizers(info, error));
   const size_t digits = strspn(info->dataset_sha256, "0123456789abcdef");
   if (info->dataset_sha256[digits] != '\0' || (digits != 0 && digits != 64)) {
@@ -169,6 +183,16 @@ static dpc_status read_dataset(const dpc_safetensors* file, dpc_checkpoint_info*
   return DPC_OK;
 }
 
+static dpc_status read_prefix_max(const dpc_safetensors* file, dpc_checkpoint_info* info,
+                                  dpc_error* error) {
+  if (dpc_safetensors_metadata(file, DPC_CHECKPOINT_PREFIX_MAX) == NULL) return DPC_OK;
+  int64_t rows = 0;
+  DPC_TRY(dpc_metadata_read_integer(file, DPC_CHECKPOINT_PREFIX_MAX, 0, INT32_MAX, &rows, error));
+  info->prefix_max = (int)rows;
+  info->unet.mask_dim = rows > 0;
+  return DPC_OK;
+}
+
 static dpc_status read_parts(const dpc_safetensors* file, dpc_arena* arena,
                              dpc_checkpoint_info* info, dpc_error* error) {
   dpc_interface* interface = &info->interface;
@@ -183,6 +207,7 @@ static dpc_status read_parts(const dpc_safetensors* file, dpc_arena* arena,
   DPC_TRY(dpc_metadata_read_integer(file, "interface.period_ns", 1, INT64_MAX,
                                     &interface->period_ns, error));
   DPC_TRY(read_relative(file, info, error));
+  DPC_TRY(read_prefix_max(file, info, error));
   const int obs_dim = dpc_layout_dim(&interface->obs);
   const int action_dim = dpc_layout_dim(&interface->action);
   info->unet.input_dim = action_dim;

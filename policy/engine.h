@@ -87,8 +87,13 @@ void dpc_engine_work_destroy(dpc_engine_work* work);
 void dpc_engine_observe(const dpc_engine* engine, dpc_engine_work* work, int samples,
                         const float* cond);
 
+/// Mark the first `rows` rows of sample `at` as settled and the others as free, until the next call;
+/// a new work area has none settled. Only for a network with a mask (dpc_unet_def).
+/// Allocates: no. Blocks: no. Thread: the work area's owner.
+void dpc_engine_settle(const dpc_engine* engine, dpc_engine_work* work, int at, int rows);
+
 /// Predict at timestep `i` of the grid: sample and out are [samples][horizon][input_dim], those of
-/// dpc_engine_observe. Same inputs, same build, same instruction set: same bits, however many samples
+/// dpc_engine_observe; a mask is dpc_engine_settle's. Same inputs, same build, same instruction set: same bits, however many samples
 /// and threads. Fixed work: with one thread on x86-64, the same number of instructions whatever the
 /// values, and no system call (tests/test_fixed_work.c).
 /// Allocates: no. Blocks: no. Thread: the work area's owner.

@@ -224,7 +224,7 @@ void dpc_engine_plan(dpc_engine* e) {
   const dpc_unet* u = e->unet;
   const int horizon = u->def.horizon, start = u->def.down_dims.values[0];
   dpc_engine_view up_in[DPC_UNET_LEVELS_MAX] = {{0}};
-  e->input = add_buffer(e, horizon, u->def.input_dim);
+  e->input = add_buffer(e, horizon, dpc_unet_row(&u->def));
   dpc_engine_view x = add_down(e, (dpc_engine_view){e->input, 0}, up_in);
   const dpc_engine_view middle = add_view(e, u->mid[0].time, u->mid[0].out);
   const dpc_engine_view bottom =

@@ -153,6 +153,16 @@ void dpc_engine_observe(const dpc_engine* e, dpc_engine_work* work, int samples,
   e->kernels->conv(&call);
 }
 
+// The mask lies behind the input's channels, where a step writes nothing.
+void dpc_engine_settle(const dpc_engine* e, dpc_engine_work* work, int at, int rows) {
+  const dpc_unet_def* def = &e->unet->def;
+  DPC_ASSERT(def->mask_dim == 1 && at >= 0 && at < work->samples_max);
+  DPC_ASSERT(rows >= 0 && rows <= def->horizon);
+  const dpc_engine_buffer* input = &e->buffers[e->input];
+  float* mask = work->values + (size_t)at * e->values + input->offset + def->input_dim;
+  for (int t = 0; t < def->horizon; ++t, mask += input->row) *mask = t < rows ? 1 : 0;
+}
+
 // Rows of `n` values, `from_row` and `to_row` apart.
 static void copy_rows(int rows, int n, const float* from, int from_row, float* to, int to_row) {
   for (int t = 0; t < rows; ++t, from += from_row, to += to_row) {

@@ -1,6 +1,7 @@
 #include "policy/layout.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 // --- one layout -----------------------------------------------------------------------------------
@@ -184,6 +185,23 @@ dpc_status dpc_interface_match(const dpc_interface* need, const dpc_interface* h
     return dpc_fail(error, DPC_ERR_MISMATCH,
                     "period: policy has %" PRId64 " ns, robot has %" PRId64 " ns", need->period_ns,
                     have->period_ns);
+  }
+  return DPC_OK;
+}
+
+// --- values ---------------------------------------------------------------------------------------
+
+dpc_status dpc_layout_check_finite(const dpc_layout* layout, const char* kind, const float* values,
+                                   int rows, dpc_error* error) {
+  for (int row = 0; row < rows; ++row) {
+    for (int s = 0; s < layout->count; ++s) {
+      for (int i = 0; i < layout->signals[s].dim; ++i, ++values) {
+        if (!isfinite(*values)) {
+          return dpc_fail(error, DPC_ERR_INVALID, "%s '%s': row %d, element %d is not finite", kind,
+                          layout->signals[s].name, row, i);
+        }
+      }
+    }
   }
   return DPC_OK;
 }

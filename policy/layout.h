@@ -70,3 +70,9 @@ DPC_NODISCARD dpc_status dpc_interface_match(const dpc_interface* need, const dp
 /// must be in `have` with the same dim (asserts), which `dpc_interface_match` has made sure of.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_layout_gather(const dpc_layout* need, const dpc_layout* have, int* gather);
+
+/// All values of `rows` rows, [rows][dpc_layout_dim], are finite; else DPC_ERR_INVALID names the first
+/// that is not: "`kind` 'agent_pos': row 0, element 1 is not finite".
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_layout_check_finite(const dpc_layout* layout, const char* kind,
+                                                 const float* values, int rows, dpc_error* error);

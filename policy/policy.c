@@ -1,20 +1,28 @@
 #include "policy/policy.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "policy/engine.h"
 #include "policy/gemm.h"
+#include "policy/guide.h"
+#include "policy/settled.h"
 
 struct dpc_policy {
   dpc_checkpoint_info info;
   dpc_schedule* schedule;
   dpc_engine* engine;
+  const dpc_unet* unet;  // what the engine is packed from
+  const float* params;
 };
 
 struct dpc_policy_work {
   dpc_sampler* sampler;
   dpc_engine_work* engine;
+  dpc_settled* settled;
+  dpc_guide* guide;  // NULL: settled rows are held
+  // dpc_guide_predict; by address, so that programs which never guide do not hold the way back
+  void (*draw)(dpc_guide* guide, int at, float t, const float* cond, const float* x,
+               float* prediction);
   int chunks_max;
   int cond_size;      // values of an observation history
   int size;           // values of a chunk
@@ -58,6 +66,8 @@ dpc_status dpc_policy_create(const dpc_checkpoint_info* info, const dpc_unet* un
   dpc_policy* policy = DPC_TAKE(arena, dpc_policy, 1);
   if (policy == NULL) return dpc_arena_full(arena, "a policy", error);
   policy->info = *info;
+  policy->unet = unet;
+  policy->params = params;
   dpc_status status = dpc_schedule_create(&info->schedule, arena, &policy->schedule, error);
   if (status == DPC_OK) {
     status = dpc_engine_create(engine, unet, params, arena, &policy->engine, error);
@@ -113,6 +123,8 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
   }
   const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
   DPC_TRY(dpc_sampler_create(def, policy->schedule, arena, &work->sampler, error));
+  DPC_TRY(dpc_settled_create(policy->schedule, policy->info.prefix_max > 0, chunks_max, (int)size,
+                             arena, &work->settled, error));
   DPC_TRY(create_engine_work(policy, arena, work, error));
   *out = work;
   return DPC_OK;
@@ -132,26 +144,46 @@ void dpc_policy_work_destroy(dpc_policy_work* work) {
   if (work != NULL) dpc_engine_work_destroy(work->engine);
 }
 
+dpc_status dpc_policy_guide(const dpc_policy* policy, dpc_policy_work* work, dpc_arena* arena,
+                            dpc_error* error) {
+  work->draw = dpc_guide_predict;
+  return dpc_guide_create(policy->schedule, policy->unet, policy->params, work->chunks_max, arena,
+                          &work->guide, error);
+}
+
 int dpc_policy_steps(const dpc_policy_work* work) {
   return dpc_sampler_steps(work->sampler);
 }
 
 // --- act ------------------------------------------------------------------------------------------
 
-// Words for values that are not finite: the signal, row and element of the first.
-static dpc_status check_finite(const dpc_layout* layout, const char* kind, const float* values,
-                               int rows, dpc_error* error) {
-  for (int row = 0; row < rows; ++row) {
-    for (int s = 0; s < layout->count; ++s) {
-      for (int i = 0; i < layout->signals[s].dim; ++i, ++values) {
-        if (!isfinite(*values)) {
-          return dpc_fail(error, DPC_ERR_INVALID, "%s '%s': row %d, element %d is not finite", kind,
-                          layout->signals[s].name, row, i);
-        }
-      }
-    }
+static dpc_status check_query(const dpc_checkpoint_info* info, const dpc_policy_query* query,
+                              dpc_error* error) {
+  DPC_TRY(dpc_layout_check_finite(&info->interface.obs, "observation", query->obs,
+                                  info->policy.n_obs, error));
+  return dpc_layout_check_finite(&info->interface.action, "settled action", query->fixed,
+                                 query->fixed_count + query->near_count, error);
+}
+
+static float* newest_of(const dpc_policy* policy, const dpc_policy_work* work, int at) {
+  return work->newest + (ptrdiff_t)at * policy->info.obs_normalizer.dim;
+}
+
+static void settle(const dpc_policy* policy, dpc_policy_work* work, int at,
+                   const dpc_policy_query* query) {
+  const dpc_checkpoint_info* info = &policy->info;
+  const int settled = query->fixed_count, near = query->near_count, rows = settled + near;
+  const int dim = info->unet.input_dim;
+  float* values = work->prediction + (ptrdiff_t)at * work->size;  // not needed yet
+  for (int i = 0; i < rows * dim; ++i) values[i] = query->fixed[i];
+  dpc_relative_from_absolute(&info->relative, newest_of(policy, work, at), rows, dim, values);
+  dpc_normalizer_apply(&info->action_normalizer, values, rows, values);
+  if (work->guide != NULL) {
+    dpc_guide_set(work->guide, at, settled, near, values);
+    return;
   }
-  return DPC_OK;
+  dpc_settled_set(work->settled, at, settled * dim, values, work->x + (ptrdiff_t)at * work->size);
+  if (info->unet.mask_dim > 0) dpc_engine_settle(policy->engine, work->engine, at, settled);
 }
 
 // A chunk that fails is computed with the others, from nothing.
@@ -159,20 +191,23 @@ static dpc_status begin_one(const dpc_policy* policy, dpc_policy_work* work, int
                             const dpc_policy_query* query, dpc_error* error) {
   const dpc_checkpoint_info* info = &policy->info;
   const int obs_dim = info->obs_normalizer.dim;
+  DPC_ASSERT(query->fixed_count >= 0 && query->near_count >= 0);
+  DPC_ASSERT(query->fixed_count + query->near_count <= info->unet.horizon);
+  DPC_ASSERT(query->near_count == 0 || work->guide != NULL);
   float* cond = work->cond + (ptrdiff_t)at * work->cond_size;
-  memcpy(work->newest + (ptrdiff_t)at * obs_dim,
-         query->obs + (ptrdiff_t)(info->policy.n_obs - 1) * obs_dim,
+  memcpy(newest_of(policy, work, at), query->obs + (ptrdiff_t)(info->policy.n_obs - 1) * obs_dim,
          sizeof(float) * (size_t)obs_dim);
   work->keys[at] = query->key;
   work->plans[at] = query->plan;
   dpc_rng_normal(query->key, DPC_STREAM_POLICY_NOISE, query->plan, 0, work->size,
                  work->x + (ptrdiff_t)at * work->size);
-  const dpc_status status =
-      check_finite(&info->interface.obs, "observation", query->obs, info->policy.n_obs, error);
+  const dpc_status status = check_query(info, query, error);
   if (status == DPC_OK) {
     dpc_normalizer_apply(&info->obs_normalizer, query->obs, info->policy.n_obs, cond);
+    settle(policy, work, at, query);
   } else {
     memset(cond, 0, sizeof(float) * (size_t)work->cond_size);
+    settle(policy, work, at, &(dpc_policy_query){.fixed_count = 0});
   }
   return status;
 }
@@ -190,9 +225,24 @@ dpc_status dpc_policy_begin(const dpc_policy* policy, dpc_policy_work* work, int
   return first;
 }
 
+// One evaluation of the network, for all chunks.
+static void predict(const dpc_policy* policy, dpc_policy_work* work, int i) {
+  const float t = dpc_sampler_timestep(work->sampler, i);
+  if (work->guide == NULL) {
+    dpc_settled_show(work->settled, (double)t, work->chunks, work->x);
+    dpc_engine_step(policy->engine, work->engine, i, work->chunks, work->x, work->prediction);
+    return;
+  }
+  for (int c = 0; c < work->chunks; ++c) {
+    const ptrdiff_t at = (ptrdiff_t)c * work->size;
+    work->draw(work->guide, c, t, work->cond + (ptrdiff_t)c * work->cond_size, work->x + at,
+               work->prediction + at);
+  }
+}
+
 // Counter 0 of the noise is the start, i + 1 is what step i adds.
 void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) {
-  dpc_engine_step(policy->engine, work->engine, i, work->chunks, work->x, work->prediction);
+  predict(policy, work, i);
   for (int c = 0; c < work->chunks; ++c) {
     const ptrdiff_t at = (ptrdiff_t)c * work->size;
     if (dpc_sampler_stochastic(work->sampler, i)) {
@@ -204,16 +254,19 @@ void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) 
   }
 }
 
-static dpc_status finish_one(const dpc_policy* policy, dpc_policy_work* work, int at, float* chunk,
-                             dpc_error* error) {
+static dpc_status finish_one(const dpc_policy* policy, dpc_policy_work* work, int at,
+                             const dpc_policy_query* query, dpc_error* error) {
   const dpc_checkpoint_info* info = &policy->info;
   float* physical = work->prediction + (ptrdiff_t)at * work->size;  // no longer needed
   dpc_normalizer_invert(&info->action_normalizer, work->x + (ptrdiff_t)at * work->size,
                         info->unet.horizon, physical);
-  dpc_relative_to_absolute(&info->relative, work->newest + (ptrdiff_t)at * info->obs_normalizer.dim,
-                           info->unet.horizon, info->unet.input_dim, physical);
-  DPC_TRY(check_finite(&info->interface.action, "action", physical, info->unet.horizon, error));
-  memcpy(chunk, physical, sizeof(float) * (size_t)work->size);
+  dpc_relative_to_absolute(&info->relative, newest_of(policy, work, at), info->unet.horizon,
+                           info->unet.input_dim, physical);
+  const int settled = query->fixed_count * info->unet.input_dim;
+  for (int i = 0; i < settled; ++i) physical[i] = query->fixed[i];
+  DPC_TRY(dpc_layout_check_finite(&info->interface.action, "action", physical, info->unet.horizon,
+                                  error));
+  memcpy(query->chunk, physical, sizeof(float) * (size_t)work->size);
   return DPC_OK;
 }
 
@@ -223,8 +276,7 @@ dpc_status dpc_policy_finish(const dpc_policy* policy, dpc_policy_work* work,
   dpc_status first = DPC_OK;
   for (int i = 0; i < work->chunks; ++i) {
     if (queries[i].status != DPC_OK) continue;
-    queries[i].status =
-        finish_one(policy, work, i, queries[i].chunk, first == DPC_OK ? error : NULL);
+    queries[i].status = finish_one(policy, work, i, &queries[i], first == DPC_OK ? error : NULL);
     if (first == DPC_OK) first = queries[i].status;
   }
   return first;

@@ -55,6 +55,13 @@ DPC_NODISCARD dpc_status dpc_policy_work_create(const dpc_policy* policy,
 /// Allocates: no. Blocks: until they have ended. Thread: the work area's owner.
 void dpc_policy_work_destroy(dpc_policy_work* work);
 
+/// From now on draw chunks towards their settled rows and those behind (policy/guide.h) instead of
+/// holding them, with the plain network: for comparison, as it takes many times as long. DPC_ERR_CONFIG
+/// for a policy that was trained to go on from settled rows, DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_policy_guide(const dpc_policy* policy, dpc_policy_work* work,
+                                          dpc_arena* arena, dpc_error* error);
+
 /// Denoising steps per chunk.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_policy_steps(const dpc_policy_work* work);
@@ -73,13 +80,20 @@ DPC_NODISCARD dpc_status dpc_policy_act(const dpc_policy* policy, dpc_policy_wor
                                         const float* obs, dpc_rng_key key, uint32_t plan,
                                         float* chunk, dpc_error* error);
 
-/// One of several chunks that are made together; all as in dpc_policy_act.
+/// One of several chunks that are made together; all as in dpc_policy_act, and with rows that are
+/// settled: the chunk begins with them, to the bit, and the others go on from them
+/// (policy/settled.h). A policy that was trained for it (dpc_checkpoint_info's prefix_max) is told
+/// so, and has not learned what to do with more of them than that.
 typedef struct dpc_policy_query {
   const float* obs;
   float* chunk;
   dpc_rng_key key;
   uint32_t plan;
-  dpc_status status;  // out, of this one
+  int fixed_count;  // leading rows of the chunk that are settled, at most the horizon; 0: none
+  int near_count;   // rows behind those that the chunk is to stay near; 0 without dpc_policy_guide
+  const float* fixed;  // [(fixed_count + near_count) x action dim], physical units; kept until
+                       // dpc_policy_finish
+  dpc_status status;   // out, of this one
 } dpc_policy_query;
 
 /// Make `count` chunks in one pass over the weights per step: for several robots, or simulated ones.

@@ -22,6 +22,7 @@ typedef enum dpc_stream {
   DPC_STREAM_BOOTSTRAP = 6,
   DPC_STREAM_TEST = 7,
   DPC_STREAM_TRAIN_OBS_NOISE = 8,
+  DPC_STREAM_TRAIN_PREFIX = 9,
 } dpc_stream;
 
 /// One Philox block: 128 random bits for counter (a, b, c, d), a being the lowest word.

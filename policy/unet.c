@@ -51,8 +51,8 @@ void dpc_unet_forward(const dpc_unet* unet, const float* params, dpc_unet_work* 
   const dpc_unet_pass p = {.unet = unet, .params = params, .work = work, .batch = batch};
   dpc_unet_condition_forward(&p, timestep, cond);
 
-  const int horizon = unet->def.horizon, dim = unet->def.input_dim;
-  swap_axes(batch, horizon, dim, sample, work->sample);
+  const int horizon = unet->def.horizon;
+  swap_axes(batch, horizon, dpc_unet_row(&unet->def), sample, work->sample);
   const float* x = work->sample;
   for (int i = 0; i < unet->levels; ++i) x = level_forward(&p, &unet->down[i], &work->down[i], x);
   for (int i = 0; i < 2; ++i) {
@@ -69,7 +69,7 @@ void dpc_unet_forward(const dpc_unet* unet, const float* params, dpc_unet_work* 
   dpc_unet_norm_forward(&p, &unet->last_block, work->last_pre, NULL, work->last_stats,
                         work->last_act);
   dpc_unet_conv_forward(&p, &unet->last, work->last_act, work->out);
-  swap_axes(horizon, batch, dim, work->out, out);
+  swap_axes(horizon, batch, unet->def.input_dim, work->out, out);
 }
 
 // --- backward ------------------------------------------------------------------------------------
@@ -133,11 +133,11 @@ void dpc_unet_backward(const dpc_unet* unet, const float* params, dpc_unet_work*
   (void)sample, (void)cond;  // the work area has its own copies
   const dpc_unet_pass p = {
       .unet = unet, .params = params, .grads = grads, .work = work, .batch = batch};
-  const int horizon = unet->def.horizon, dim = unet->def.input_dim;
+  const int horizon = unet->def.horizon;
   const float* last_in = unet->levels > 1 ? work->up[unet->levels - 2].resampled : work->mid[1].out;
   memset(work->grad_cond, 0, sizeof(float) * (size_t)batch * (size_t)unet->cond_dim);
 
-  swap_axes(batch, horizon, dim, grad_out, work->out);
+  swap_axes(batch, horizon, unet->def.input_dim, grad_out, work->out);
   dpc_unet_conv_backward(&p, &unet->last, work->last_act, work->out, work->grad[1]);
   dpc_unet_norm_backward(&p, &unet->last_block, work->last_pre, NULL, work->last_stats,
                          work->grad[1], NULL, work->grad[1]);
@@ -145,5 +145,7 @@ void dpc_unet_backward(const dpc_unet* unet, const float* params, dpc_unet_work*
   up_backward(&p);
   down_backward(&p, grad_sample != NULL);
   dpc_unet_condition_backward(&p, grad_cond);
-  if (grad_sample != NULL) swap_axes(horizon, batch, dim, work->grad[0], grad_sample);
+  if (grad_sample != NULL) {
+    swap_axes(horizon, batch, dpc_unet_row(&unet->def), work->grad[0], grad_sample);
+  }
 }

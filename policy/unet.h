@@ -22,11 +22,19 @@ typedef struct dpc_unet_def {
   int kernel_size;         // taps, odd
   int group_count;         // of the group normalisation
   int step_embed_dim;      // of the timestep's embedding, even
+  int mask_dim;  // 1: a row that goes in ends with whether it is settled, 1 or 0; from how
+                 // it was trained, not a setting
 } dpc_unet_def;
+
+/// Values in a row that goes in. What comes out has input_dim.
+/// Allocates: no. Blocks: no. Thread: any.
+static inline int dpc_unet_row(const dpc_unet_def* def) {
+  return def->input_dim + def->mask_dim;
+}
 
 extern const dpc_field_table dpc_unet_fields;  // section "unet"
 
-/// The settings' defaults; the two dims from the data are left 0.
+/// The settings' defaults; what is no setting is left 0.
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_unet_def dpc_unet_def_default(void);
 
@@ -101,7 +109,7 @@ DPC_NODISCARD dpc_status dpc_unet_work_create(const dpc_unet* unet, int batch_ma
 ///
 /// params    [dpc_unet_param_count]
 /// batch     1 .. batch_max
-/// sample    [batch][horizon][input_dim], noisy chunks, normalised
+/// sample    [batch][horizon][dpc_unet_row], noisy chunks, normalised
 /// timestep  [batch], of the noise schedule
 /// cond      [batch][global_cond_dim], normalised observation histories
 /// out       [batch][horizon][input_dim]
@@ -114,7 +122,7 @@ void dpc_unet_forward(const dpc_unet* unet, const float* params, dpc_unet_work* 
 ///
 /// grad_out     [batch][horizon][input_dim]
 /// grads        [dpc_unet_param_count], added into
-/// grad_sample  [batch][horizon][input_dim], written; NULL when not wanted
+/// grad_sample  [batch][horizon][dpc_unet_row], written; NULL when not wanted
 /// grad_cond    [batch][global_cond_dim], written; NULL when not wanted
 /// Allocates: no. Blocks: no. Thread: any, one work area each.
 void dpc_unet_backward(const dpc_unet* unet, const float* params, dpc_unet_work* work, int batch,

@@ -34,8 +34,8 @@ struct dpc_unet_work {
   float* grad_cond;    // likewise
   float* grad_hidden;  // like hidden
   float* grad_film;    // [batch][2 * widest]
-  float* sample;       // [horizon][batch][input_dim]
-  float* out;          // likewise; on the way back its gradient
+  float* sample;       // [horizon][batch][dpc_unet_row]
+  float* out;          // [horizon][batch][input_dim]; on the way back its gradient
   dpc_unet_level_work down[DPC_UNET_LEVELS_MAX];
   dpc_unet_residual_work mid[2];
   dpc_unet_level_work up[DPC_UNET_LEVELS_MAX];

@@ -160,8 +160,8 @@ static void plan_down(planner* p) {
   const int* dims = u->def.down_dims.values;
   for (int i = 0; i < u->levels; ++i) {
     const dpc_conv1d shrink = {dims[i], dims[i], 3, 2, 1, false};
-    u->down[i] = plan_level(p, "down_modules", i, i == 0 ? u->def.input_dim : dims[i - 1], dims[i],
-                            u->def.horizon >> i, i + 1 < u->levels ? &shrink : NULL);
+    u->down[i] = plan_level(p, "down_modules", i, i == 0 ? dpc_unet_row(&u->def) : dims[i - 1],
+                            dims[i], u->def.horizon >> i, i + 1 < u->levels ? &shrink : NULL);
   }
 }
 
@@ -187,6 +187,7 @@ dpc_status dpc_unet_create(const dpc_unet_def* def, dpc_arena* arena, dpc_unet**
                            dpc_error* error) {
   DPC_TRY(dpc_unet_def_check(def, error));
   DPC_ASSERT(def->input_dim >= 1 && def->global_cond_dim >= 0);
+  DPC_ASSERT(def->mask_dim == 0 || def->mask_dim == 1);
   const size_t mark = dpc_arena_mark(arena);
   dpc_unet* unet = DPC_TAKE(arena, dpc_unet, 1);
   if (unet == NULL) return dpc_arena_full(arena, "the network's plan", error);

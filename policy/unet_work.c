@@ -107,8 +107,9 @@ dpc_status dpc_unet_work_create(const dpc_unet* unet, int batch_max, bool with_b
   work->with_backward = with_backward;
   take_condition(unet, batch_max, arena, &full, work);
   take_layers(unet, batch_max, arena, &full, work);
-  work->sample = take(arena, (size_t)batch_max * unet->def.horizon * unet->def.input_dim, &full);
-  work->out = take(arena, (size_t)batch_max * unet->def.horizon * unet->def.input_dim, &full);
+  const size_t rows = (size_t)batch_max * (size_t)unet->def.horizon;
+  work->sample = take(arena, rows * (size_t)dpc_unet_row(&unet->def), &full);
+  work->out = take(arena, rows * (size_t)unet->def.input_dim, &full);
   work->grad[0] = take(arena, w.activation, &full);
   if (with_backward) {
     for (int i = 1; i < 4; ++i) work->grad[i] = take(arena, w.activation, &full);

@@ -75,7 +75,8 @@ typedef struct dpc_plan_request {
   const float* obs;  // [n_obs x policy's observation dim], oldest row first, physical units
   int fixed_count;   // leading rows of the chunk that are settled: they will have been commanded by
                      // then; 0: none
-  const float* fixed;  // [fixed_count x action dim], physical units
+  int near_count;    // rows behind those that it is to stay near, for a guided planner; else 0
+  const float* fixed;  // [(fixed_count + near_count) x action dim], physical units
 } dpc_plan_request;
 
 /// The answer to a request: the first three fields are the request's.

@@ -7,10 +7,10 @@
 #include "runtime/mailbox.h"
 #include "runtime/rt.h"
 
-// What travels to the thread: a request with the observation that it points to.
+// What travels to the thread: a request with what it points to.
 typedef struct asked {
   dpc_plan_request request;
-  float obs[];  // [n_obs x observation dim]
+  float values[];  // [n_obs x observation dim], then [horizon x action dim] for settled rows
 } asked;
 
 // And back.
@@ -23,6 +23,7 @@ struct dpc_planner {
   const dpc_policy* policy;
   dpc_policy_work* work;
   size_t obs_count, chunk_count;
+  size_t action_dim;
   int plans_max;
   float* chunks;              // [plans_max][chunk_count], of what is made inside the tick
   dpc_policy_query* queries;  // [plans_max]
@@ -38,8 +39,8 @@ static dpc_status create(dpc_planner* planner, const dpc_sampler_def* sampler, d
                          dpc_error* error) {
   const dpc_checkpoint_info* info = dpc_policy_info(planner->policy);
   planner->obs_count = (size_t)info->policy.n_obs * (size_t)dpc_layout_dim(&info->interface.obs);
-  planner->chunk_count =
-      (size_t)info->unet.horizon * (size_t)dpc_layout_dim(&info->interface.action);
+  planner->action_dim = (size_t)dpc_layout_dim(&info->interface.action);
+  planner->chunk_count = (size_t)info->unet.horizon * planner->action_dim;
   const size_t plans = (size_t)planner->plans_max;
   planner->chunks = DPC_TAKE(arena, float, plans * planner->chunk_count);
   planner->queries = DPC_TAKE(arena, dpc_policy_query, plans);
@@ -48,7 +49,8 @@ static dpc_status create(dpc_planner* planner, const dpc_sampler_def* sampler, d
   }
   DPC_TRY(dpc_policy_work_create(planner->policy, sampler, planner->plans_max, arena,
                                  &planner->work, error));
-  const size_t asked_size = sizeof(asked) + sizeof(float) * planner->obs_count;
+  const size_t asked_size =
+      sizeof(asked) + sizeof(float) * (planner->obs_count + planner->chunk_count);
   const size_t answer_size = sizeof(answer) + sizeof(float) * planner->chunk_count;
   DPC_TRY(dpc_mailbox_create(asked_size, true, arena, &planner->requests, error));
   return dpc_mailbox_create(answer_size, false, arena, &planner->plans, error);
@@ -75,6 +77,10 @@ dpc_status dpc_planner_create(const dpc_policy* policy, const dpc_sampler_def* s
   return DPC_OK;
 }
 
+dpc_status dpc_planner_guide(dpc_planner* planner, dpc_arena* arena, dpc_error* error) {
+  return dpc_policy_guide(planner->policy, planner->work, arena, error);
+}
+
 void dpc_planner_destroy(dpc_planner* planner) {
   if (planner == NULL) return;
   dpc_planner_stop(planner);
@@ -86,8 +92,13 @@ void dpc_planner_destroy(dpc_planner* planner) {
 // --- planning ------------------------------------------------------------------------------------
 
 static dpc_policy_query query_of(const dpc_plan_request* request, float* chunk) {
-  return (dpc_policy_query){
-      .obs = request->obs, .key = request->key, .plan = request->plan, .chunk = chunk};
+  return (dpc_policy_query){.obs = request->obs,
+                            .key = request->key,
+                            .plan = request->plan,
+                            .fixed_count = request->fixed_count,
+                            .near_count = request->near_count,
+                            .fixed = request->fixed,
+                            .chunk = chunk};
 }
 
 static dpc_status act(dpc_planner* planner, int count, dpc_policy_query* queries,
@@ -146,8 +157,8 @@ dpc_status dpc_planner_measure(dpc_planner* planner, int runs, dpc_latency* take
   DPC_ASSERT(!planner->thread.running);
   enum { WARM_UP = 2 };
   asked* slot = dpc_mailbox_slot(planner->requests);  // a buffer of the right size, not published
-  typical_observation(planner, slot->obs);
-  dpc_plan_request request = {.obs = slot->obs};
+  typical_observation(planner, slot->values);
+  dpc_plan_request request = {.obs = slot->values};
   for (int i = 0; i < WARM_UP + runs; i++) {
     request.plan = (uint32_t)i;
     const dpc_time start = dpc_clock_now();
@@ -194,9 +205,16 @@ void dpc_planner_stop(dpc_planner* planner) {
 
 void dpc_planner_ask(dpc_planner* planner, const dpc_plan_request* request) {
   asked* slot = dpc_mailbox_slot(planner->requests);
-  memcpy(slot->obs, request->obs, sizeof(float) * planner->obs_count);
+  float *obs = slot->values, *fixed = obs + planner->obs_count;
+  DPC_ASSERT(request->fixed_count >= 0 && request->near_count >= 0);
+  const size_t rows = (size_t)request->fixed_count + (size_t)request->near_count;
+  const size_t settled = rows * planner->action_dim;
+  DPC_ASSERT(settled <= planner->chunk_count);
+  memcpy(obs, request->obs, sizeof(float) * planner->obs_count);
+  if (settled > 0) memcpy(fixed, request->fixed, sizeof(float) * settled);
   slot->request = *request;
-  slot->request.obs = slot->obs;
+  slot->request.obs = obs;
+  slot->request.fixed = fixed;
   dpc_mailbox_publish(planner->requests);
 }
 

@@ -23,6 +23,11 @@ DPC_NODISCARD dpc_status dpc_planner_create(const dpc_policy* policy,
                                             const dpc_sampler_def* sampler, int plans_max,
                                             dpc_arena* arena, dpc_planner** out, dpc_error* error);
 
+/// From now on plans are drawn towards settled rows; see dpc_policy_guide, also for its errors.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_planner_guide(dpc_planner* planner, dpc_arena* arena,
+                                           dpc_error* error);
+
 /// Stop its threads, if there are any, and give the eventfds back. NULL is allowed.
 /// Allocates: no. Blocks: until a plan in the making is made. Thread: the one that created it.
 void dpc_planner_destroy(dpc_planner* planner);

@@ -245,6 +245,9 @@ static const struct {
     {"normalizer.obs.scale", "[1, 2, \"3\", 4, 5]", "element 2 is not a finite number"},
     {"normalizer.obs.scale", "[1, 2, NaN, 4, 5]", "normalizer.obs.scale"},
     {"normalizer.action.offset", "[1, 1e39]", "element 1 is not a finite number"},
+    {"train.prefix_max", "8", "train.prefix_max: 8 is not in [0, 7]"},
+    {"train.prefix_max", "-1", "train.prefix_max"},
+    {"train.prefix_max", "2", "has shape"},  // these weights know no mask
 };
 
 static void test_wrong_entries_are_refused_by_name(void** state) {

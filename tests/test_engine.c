@@ -47,6 +47,19 @@ static dpc_unet_def make_def(dpc_int_list dims, int horizon, int kernel, int gro
   return def;
 }
 
+static dpc_unet_def with_mask(dpc_unet_def def) {
+  def.mask_dim = 1;
+  return def;
+}
+
+// What the plain network reads of rows of which the first `settled` are: each with its mark.
+static void mark_rows(const dpc_unet_def* def, const float* sample, int settled, float* given) {
+  for (int t = 0; t < def->horizon; ++t) {
+    for (int i = 0; i < def->input_dim; ++i) *given++ = *sample++;
+    if (def->mask_dim > 0) *given++ = t < settled ? 1 : 0;
+  }
+}
+
 // Largest difference of the engine from the plain network at three timesteps, one chunk.
 static double difference(const dpc_unet* unet, const float* params, int precision) {
   static const float timesteps[] = {0, 37.5F, 99};
@@ -54,6 +67,7 @@ static double difference(const dpc_unet* unet, const float* params, int precisio
   const int count = def->horizon * def->input_dim;
   const size_t mark = dpc_arena_mark(&arena);
   float* sample = DPC_TAKE(&arena, float, count);
+  float* given = DPC_TAKE(&arena, float, def->horizon* dpc_unet_row(def));
   float* cond = DPC_TAKE(&arena, float, def->global_cond_dim + 1);
   float *expected = DPC_TAKE(&arena, float, count), *out = DPC_TAKE(&arena, float, count);
   dpc_unet_work* plain = NULL;
@@ -68,8 +82,11 @@ static double difference(const dpc_unet* unet, const float* params, int precisio
     dpc_rng_normal((dpc_rng_key){3, 0}, DPC_STREAM_TEST, chunk, 0, count, sample);
     dpc_rng_normal((dpc_rng_key){3, 0}, DPC_STREAM_TEST, chunk, 1, def->global_cond_dim, cond);
     dpc_engine_observe(engine, work, 1, cond);
+    const int settled = chunk == 0 ? def->horizon : def->horizon / 3;
+    if (def->mask_dim > 0) dpc_engine_settle(engine, work, 0, settled);
+    mark_rows(def, sample, settled, given);
     for (int i = 0; i < 3; ++i) {
-      dpc_unet_forward(unet, params, plain, 1, sample, timesteps + i, cond, expected);
+      dpc_unet_forward(unet, params, plain, 1, given, timesteps + i, cond, expected);
       dpc_engine_step(engine, work, i, 1, sample, out);
       for (int j = 0; j < count; ++j) {
         assert_true(isfinite(out[j]));
@@ -112,6 +129,9 @@ static void step_together(const dpc_unet* unet, const float* params, int precisi
   for (int first = 0; first < 3; first += samples) {
     const int at = first + samples <= 3 ? first : 3 - samples;
     dpc_engine_observe(engine, work, samples, cond + (ptrdiff_t)at * given);
+    for (int i = 0; def->mask_dim > 0 && i < samples; ++i) {
+      dpc_engine_settle(engine, work, i, at + i);
+    }
     dpc_engine_step(engine, work, 0, samples, noise + (ptrdiff_t)at * count,
                     out + (ptrdiff_t)at * count);
     dpc_engine_step(engine, work, 1, samples, out + (ptrdiff_t)at * count,
@@ -155,6 +175,7 @@ static void test_samples_and_threads(void** state) {
       make_def((dpc_int_list){2, {12, 20}}, 12, 5, 4, 3),
       make_def((dpc_int_list){3, {40, 24, 56}}, 4, 3, 8, 2),
       make_def((dpc_int_list){2, {80, 112}}, 40, 9, 16, 16),
+      with_mask(make_def((dpc_int_list){2, {12, 20}}, 12, 5, 4, 3)),
   };
   for (int i = 0; i < DPC_COUNT(defs); ++i) {
     for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
@@ -177,6 +198,10 @@ static void test_odd_shapes(void** state) {
       make_def((dpc_int_list){3, {40, 24, 56}}, 4, 31, 8, 2),
       make_def((dpc_int_list){2, {80, 112}}, 40, 9, 16, 16),
       make_def((dpc_int_list){5, {16, 32, 48, 16, 64}}, 16, 5, 8, 2),
+      // with a mask: beside few values, in a vector of its own, and as many as the first level has
+      with_mask(make_def((dpc_int_list){2, {8, 16}}, 2, 3, 4, 2)),
+      with_mask(make_def((dpc_int_list){3, {6, 18, 33}}, 20, 7, 3, 16)),
+      with_mask(make_def((dpc_int_list){2, {8, 16}}, 6, 5, 4, 7)),
   };
   for (int i = 0; i < DPC_COUNT(defs); ++i) check_random(&defs[i]);
 }

@@ -214,7 +214,7 @@ static void push_floats(dpc_json* object, const char* key, int count, const floa
 static void add_case(dpc_json* cases, const dpc_unet* unet, const float* params, int batch,
                      uint32_t number, float* expected) {
   const dpc_unet_def* def = dpc_unet_settings(unet);
-  const int chunk = batch * def->horizon * def->input_dim, given = batch * def->global_cond_dim;
+  const int chunk = batch * def->horizon * dpc_unet_row(def), given = batch * def->global_cond_dim;
   const dpc_rng_key key = {number, 0};
   float *sample = DPC_TAKE(&arena, float, chunk), *cond = DPC_TAKE(&arena, float, given);
   float timestep[BATCH_MAX];
@@ -276,9 +276,10 @@ static void compare(const dpc_unet* unet, const float* params, dpc_onnx_form for
 static void computes_what_random_networks_compute(void** state) {
   (void)state;
   static const dpc_unet_def defs[] = {
-      {1, 3, 4, {1, {8}}, 1, 2, 4},
-      {2, 40, 16, {2, {16, 32}}, 3, 4, 16},
-      {7, 9, 24, {4, {8, 24, 16, 32}}, 5, 8, 32},
+      {1, 3, 4, {1, {8}}, 1, 2, 4, 0},
+      {2, 40, 16, {2, {16, 32}}, 3, 4, 16, 0},
+      {7, 9, 24, {4, {8, 24, 16, 32}}, 5, 8, 32, 0},
+      {2, 5, 8, {2, {8, 16}}, 3, 4, 8, 1},
   };
   for (int i = 0; i < DPC_COUNT(defs); ++i) {
     const size_t mark = dpc_arena_mark(&arena);

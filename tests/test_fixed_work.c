@@ -151,7 +151,7 @@ typedef struct acting {
   dpc_policy_query query;
 } acting;
 
-static void make_policy(acting* a) {
+static void make_policy(bool trained, acting* a) {
   static dpc_checkpoint_info info;
   static float scale[SMALL_OBS], offset[SMALL_OBS];
   dpc_unet* unet = NULL;
@@ -160,6 +160,7 @@ static void make_policy(acting* a) {
   make_tiny(&info.unet);
   info.policy.n_actions = 1;
   info.sampler.steps = 2;
+  info.prefix_max = info.unet.mask_dim = trained;
   assert_ok(dpc_unet_create(&info.unet, &arena, &unet, &error), &error);
   float* params = DPC_TAKE(&arena, float, dpc_unet_param_count(unet));
   assert_non_null(params);
@@ -186,7 +187,7 @@ static void test_a_chunk_is_fixed_work(void** state) {
   (void)state;
   static acting a;
   int64_t found = 0;
-  make_policy(&a);
+  make_policy(false, &a);
   act(&a);
   for (int i = 1; i <= FINITE; ++i) {
     fill(i, SMALL_N_OBS * SMALL_OBS, a.obs);
@@ -202,6 +203,30 @@ static void test_a_chunk_is_fixed_work(void** state) {
     assert_int_equal(a.query.status, DPC_OK);
   }
   print_message("from noise to chunk: %lld instructions\n", (long long)found);
+}
+
+// Settled rows cost as much whatever they are, in a policy that knows of them and in one that does
+// not.
+static void test_settled_rows_are_fixed_work(void** state) {
+  (void)state;
+  static acting a;
+  static float fixed[SMALL_ACTION];
+  for (int trained = 0; trained <= 1; ++trained) {
+    int64_t found = 0;
+    memset(&a, 0, sizeof a);
+    make_policy(trained == 1, &a);
+    fill(1, SMALL_N_OBS * SMALL_OBS, a.obs);
+    a.query.fixed_count = 1;
+    a.query.fixed = fixed;
+    act(&a);
+    for (int i = 1; i <= FINITE; ++i) {
+      fill(i, SMALL_ACTION, fixed);
+      found = check("settled rows", i, act, &a, found);
+      assert_int_equal(a.query.status, DPC_OK);
+    }
+    print_message("chunk with a settled row%s: %lld instructions\n", trained ? ", trained" : "",
+                  (long long)found);
+  }
 }
 
 // --- the counting itself -------------------------------------------------------------------------
@@ -247,6 +272,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(test_counting_sees),
       cmocka_unit_test(test_a_step_is_fixed_work),
       cmocka_unit_test(test_a_chunk_is_fixed_work),
+      cmocka_unit_test(test_settled_rows_are_fixed_work),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,22 @@ static void test_unsound_interfaces_are_refused(void** state) {
   }
 }
 
+static void test_the_first_value_that_is_not_finite_is_named(void** state) {
+  (void)state;
+  enum { ROWS = 2, DIM = 20 };
+  const dpc_interface policy = push_policy();
+  float values[ROWS * DIM] = {0};
+  dpc_error error = {""};
+  assert_ok(dpc_layout_check_finite(&policy.obs, "observation", values, ROWS, &error), &error);
+  assert_ok(dpc_layout_check_finite(&policy.obs, "observation", NULL, 0, &error), &error);
+  values[DIM + 5] = NAN;
+  assert_fails(dpc_layout_check_finite(&policy.obs, "observation", values, ROWS, &error),
+               DPC_ERR_INVALID, &error, "observation 'keypoint': row 1, element 3 is not finite");
+  values[1] = -INFINITY;
+  assert_fails(dpc_layout_check_finite(&policy.obs, "observation", values, ROWS, &error),
+               DPC_ERR_INVALID, &error, "observation 'agent_pos': row 0, element 1 is not finite");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_dims_and_offsets),
@@ -131,6 +147,7 @@ int main(void) {
       cmocka_unit_test(test_extra_observations_and_unknown_units_match),
       cmocka_unit_test(test_the_first_difference_is_named),
       cmocka_unit_test(test_unsound_interfaces_are_refused),
+      cmocka_unit_test(test_the_first_value_that_is_not_finite_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,12 +95,49 @@ static void test_the_blur_is_not_the_chunks_noise(void** state) {
   assert_near(product / DRAWS, 0.0, 0.03);
 }
 
+// Every length from none to the most as often as any other, and always the same for a window.
+static void test_settled_rows_have_every_length(void** state) {
+  (void)state;
+  enum { MOST = 7 };
+  const dpc_train_def off = {0}, on = {.prefix_max = MOST};
+  int seen[MOST + 1] = {0};
+  for (uint32_t sample = 0; sample < DRAWS; ++sample) {
+    assert_int_equal(dpc_objective_prefix(&off, key, 1, sample), 0);
+    const int rows = dpc_objective_prefix(&on, key, 1, sample);
+    assert_in_range(rows, 0, MOST);
+    assert_int_equal(dpc_objective_prefix(&on, key, 1, sample), rows);
+    ++seen[rows];
+  }
+  for (int i = 0; i <= MOST; ++i) assert_in_range(seen[i], 2300, 2700);  // 2500, sd 47
+}
+
+static void test_settled_rows_are_clean_and_marked(void** state) {
+  (void)state;
+  enum { ROWS = 5, DIM = 2 };
+  float clean[ROWS * DIM], noisy[ROWS * DIM], given[ROWS * (DIM + 1)];
+  for (int i = 0; i < ROWS * DIM; ++i) {
+    clean[i] = (float)i;
+    noisy[i] = (float)i + 0.5f;
+  }
+  for (int settled = 0; settled <= ROWS; ++settled) {
+    dpc_objective_mark(settled, ROWS, DIM, clean, noisy, given);
+    for (int row = 0; row < ROWS; ++row) {
+      const float* expected = row < settled ? clean : noisy;
+      assert_memory_equal(given + (ptrdiff_t)row * (DIM + 1), expected + (ptrdiff_t)row * DIM,
+                          sizeof(float) * DIM);
+      assert_true(given[row * (DIM + 1) + DIM] == (row < settled ? 1.0f : 0.0f));
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_times_have_their_distribution),
       cmocka_unit_test(test_other_kinds_draw_every_whole_timestep),
       cmocka_unit_test(test_the_blur_has_its_deviation),
       cmocka_unit_test(test_the_blur_is_not_the_chunks_noise),
+      cmocka_unit_test(test_settled_rows_have_every_length),
+      cmocka_unit_test(test_settled_rows_are_clean_and_marked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

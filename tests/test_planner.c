@@ -73,6 +73,31 @@ static void test_thread_gives_the_same_bits(void** state) {
   dpc_planner_destroy(NULL);
 }
 
+// The thread has copies: what the request points to may change as soon as it is asked.
+static void test_settled_rows_travel_to_the_thread(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  float fixed[CHUNK];
+  dpc_planner *inline_planner = make_planner(), *threaded = make_planner();
+  assert_ok(dpc_planner_start(threaded, 0, &error), &error);
+  for (int rows = 0; rows <= SMALL_HORIZON; rows += 4) {
+    for (int i = 0; i < CHUNK; ++i) fixed[i] = 200 + (float)i;
+    dpc_plan_request request = request_for((uint32_t)rows);
+    request.fixed_count = rows;
+    request.fixed = fixed;
+    dpc_plan expected;
+    dpc_planner_make(inline_planner, &request, &expected);
+    assert_memory_equal(expected.chunk, fixed, sizeof(float) * (size_t)(rows * SMALL_ACTION));
+    dpc_planner_ask(threaded, &request);
+    for (int i = 0; i < CHUNK; ++i) fixed[i] = NAN;
+    const dpc_plan* got = wait_for_plan(threaded);
+    assert_false(got->failed);
+    assert_memory_equal(got->chunk, expected.chunk, sizeof(float) * CHUNK);
+  }
+  dpc_planner_destroy(threaded);
+  dpc_planner_destroy(inline_planner);
+}
+
 static void test_what_is_not_finite_fails(void** state) {
   (void)state;
   dpc_planner* planner = make_planner();
@@ -134,6 +159,7 @@ static void test_full_arena(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_thread_gives_the_same_bits, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_settled_rows_travel_to_the_thread, setup, teardown),
       cmocka_unit_test_setup_teardown(test_what_is_not_finite_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_measure_leaves_no_trace, setup, teardown),
       cmocka_unit_test_setup_teardown(test_stop_and_start_again, setup, teardown),

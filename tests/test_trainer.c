@@ -167,6 +167,11 @@ static void workers_do_every_piece_once(void** state) {
   }
 }
 
+static void set_flow(dpc_train_settings* settings) {
+  settings->schedule.kind = DPC_SCHEDULE_FLOW;
+  settings->schedule.prediction = DPC_PREDICT_VELOCITY;
+}
+
 static void the_loss_falls(void** state) {
   bench* b = *state;
   for (int kind = DPC_PREDICT_EPSILON; kind <= DPC_PREDICT_VELOCITY; ++kind) {
@@ -178,6 +183,17 @@ static void the_loss_falls(void** state) {
     assert_true(after < 0.6 * before);
     assert_true(dpc_trainer_validate(trainer) < 0.8 * validation_before);
   }
+}
+
+// With settled rows, too: they tell where the circle goes on.
+static void the_loss_falls_with_settled_rows(void** state) {
+  bench* b = *state;
+  b->settings.train.prefix_max = 3;
+  set_flow(&b->settings);
+  dpc_trainer* trainer = make_trainer(b, 2);
+  const double before = run_steps(trainer, 10), validation_before = dpc_trainer_validate(trainer);
+  assert_true(run_steps(trainer, 140) < 0.6 * before);
+  assert_true(dpc_trainer_validate(trainer) < 0.8 * validation_before);
 }
 
 static void assert_threads_change_no_bit(bench* b) {
@@ -192,11 +208,6 @@ static void assert_threads_change_no_bit(bench* b) {
   }
 }
 
-static void set_flow(dpc_train_settings* settings) {
-  settings->schedule.kind = DPC_SCHEDULE_FLOW;
-  settings->schedule.prediction = DPC_PREDICT_VELOCITY;
-}
-
 static void the_thread_count_changes_no_bit(void** state) {
   bench* b = *state;
   assert_threads_change_no_bit(b);
@@ -206,6 +217,7 @@ static void the_thread_count_changes_no_bit(void** state) {
   b->settings = small_settings();
   set_flow(&b->settings);
   b->settings.train.time_distribution = DPC_TIME_BETA;
+  b->settings.train.prefix_max = 5;
   assert_threads_change_no_bit(b);
 }
 
@@ -389,6 +401,7 @@ static void the_policy_holds_the_average(void** state) {
   dpc_error error = {""};
   b->settings.train.weights = DPC_WEIGHTS_FP32;
   set_flow(&b->settings);
+  b->settings.train.prefix_max = 6;
   dpc_trainer* trainer = make_trainer(b, 1);
   run_steps(trainer, 5);
   assert_ok(dpc_trainer_export(trainer, path_in(b, "policy"), &error), &error);
@@ -400,6 +413,8 @@ static void the_policy_holds_the_average(void** state) {
   const dpc_trainer_state* trained = dpc_trainer_state_of(trainer);
   assert_memory_equal(params, trained->ema, sizeof(float) * trained->count);
   assert_int_equal(info.policy.n_actions, 4);
+  assert_int_equal(info.prefix_max, 6);
+  assert_int_equal(info.unet.mask_dim, 1);
   assert_int_equal(info.schedule.kind, DPC_SCHEDULE_FLOW);
   assert_int_equal(info.schedule.prediction, DPC_PREDICT_VELOCITY);
   assert_string_equal(info.dataset_sha256, ONE);
@@ -417,6 +432,10 @@ static void settings_that_do_not_fit_are_refused(void** unused) {
   settings.sampler.steps = settings.schedule.steps + 1;
   assert_fails(dpc_train_settings_check(&settings, &error), DPC_ERR_CONFIG, &error,
                "sampler.steps");
+  settings = small_settings();
+  settings.train.prefix_max = settings.unet.horizon;
+  assert_fails(dpc_train_settings_check(&settings, &error), DPC_ERR_CONFIG, &error,
+               "train.prefix_max: 8 rows leave none to learn");
   settings = small_settings();
   settings.train.learning_rate = NAN;
   assert_fails(dpc_train_settings_check(&settings, &error), DPC_ERR_CONFIG, &error,
@@ -442,6 +461,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(workers_do_every_piece_once, setup, teardown),
       cmocka_unit_test_setup_teardown(the_loss_falls, setup, teardown),
+      cmocka_unit_test_setup_teardown(the_loss_falls_with_settled_rows, setup, teardown),
       cmocka_unit_test_setup_teardown(the_thread_count_changes_no_bit, setup, teardown),
       cmocka_unit_test_setup_teardown(a_batch_makes_two_shards_at_least, setup, teardown),
       cmocka_unit_test_setup_teardown(the_objective_counts, setup, teardown),

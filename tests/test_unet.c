@@ -45,27 +45,32 @@ typedef struct network {
   dpc_unet_work* work;
   float *params, *grads, *sample, *cond, *out;
   float timestep[BATCH];
-  size_t count, rows, conds;
+  size_t count, given, rows, conds;
 } network;
 
-static network make_network(void) {
-  const dpc_unet_def def = make_def();
+static network make_network_of(const dpc_unet_def* def) {
   network n = {.timestep = {0, 17, 99}};
-  assert_ok(dpc_unet_create(&def, &arena, &n.unet, &error), &error);
+  assert_ok(dpc_unet_create(def, &arena, &n.unet, &error), &error);
   assert_ok(dpc_unet_work_create(n.unet, BATCH, true, &arena, &n.work, &error), &error);
   n.count = dpc_unet_param_count(n.unet);
-  n.rows = (size_t)BATCH * (size_t)def.horizon * (size_t)def.input_dim;
-  n.conds = (size_t)BATCH * (size_t)def.global_cond_dim;
+  n.rows = (size_t)BATCH * (size_t)def->horizon * (size_t)def->input_dim;
+  n.given = (size_t)BATCH * (size_t)def->horizon * (size_t)dpc_unet_row(def);
+  n.conds = (size_t)BATCH * (size_t)def->global_cond_dim;
   n.params = DPC_TAKE(&arena, float, n.count);
   n.grads = DPC_TAKE(&arena, float, n.count);
-  n.sample = DPC_TAKE(&arena, float, n.rows);
+  n.sample = DPC_TAKE(&arena, float, n.given);
   n.out = DPC_TAKE(&arena, float, n.rows);
   n.cond = DPC_TAKE(&arena, float, n.conds);
   const dpc_rng_key key = {5, 0};
   dpc_unet_init(n.unet, key, n.params);
-  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 0, (int)n.rows, n.sample);
+  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 0, (int)n.given, n.sample);
   dpc_rng_normal(key, DPC_STREAM_TEST, 1, 0, (int)n.conds, n.cond);
   return n;
+}
+
+static network make_network(void) {
+  const dpc_unet_def def = make_def();
+  return make_network_of(&def);
 }
 
 static void run(network* n, int batch) {
@@ -158,26 +163,62 @@ static void test_gradients_accumulate(void** state) {
   assert_true(largest > 0.01);
 }
 
-// The derivative along the gradient is the gradient's square.
-static void test_directional_derivative(void** state) {
-  (void)state;
-  network n = make_network();
-  float* kept = DPC_TAKE(&arena, float, n.count);
-  memcpy(kept, n.params, sizeof(float) * n.count);
-  run(&n, BATCH);
-  dpc_unet_backward(n.unet, n.params, n.work, BATCH, n.sample, n.cond, n.out, n.grads, NULL, NULL);
+// The derivative along the gradient is the gradient's square, of what is in `values` alone.
+static void assert_slope(network* n, size_t count, float* values, const float* grads) {
+  float* kept = DPC_TAKE(&arena, float, count);
+  memcpy(kept, values, sizeof(float) * count);
   double square = 0, halves[2] = {0, 0};
-  for (size_t i = 0; i < n.count; ++i) square += (double)n.grads[i] * (double)n.grads[i];
+  for (size_t i = 0; i < count; ++i) square += (double)grads[i] * (double)grads[i];
   const double step = 2e-3 / sqrt(square);  // along a unit vector, 0.002 long
   for (int side = 0; side < 2; ++side) {
-    for (size_t i = 0; i < n.count; ++i) {
-      n.params[i] = kept[i] + (float)((side ? -step : step) * (double)n.grads[i]);
+    for (size_t i = 0; i < count; ++i) {
+      values[i] = kept[i] + (float)((side ? -step : step) * (double)grads[i]);
     }
-    run(&n, BATCH);
-    for (size_t i = 0; i < n.rows; ++i) halves[side] += 0.5 * (double)n.out[i] * (double)n.out[i];
+    run(n, BATCH);
+    for (size_t i = 0; i < n->rows; ++i) {
+      halves[side] += 0.5 * (double)n->out[i] * (double)n->out[i];
+    }
   }
+  memcpy(values, kept, sizeof(float) * count);
   const double slope = (halves[0] - halves[1]) / (2 * step);
   assert_near(slope / square, 1, 5e-3);  // third derivatives, and rounding
+}
+
+// By the parameters and by the sample, without and with a mask.
+static void test_directional_derivative(void** state) {
+  (void)state;
+  for (int mask = 0; mask <= 1; ++mask) {
+    dpc_unet_def def = make_def();
+    def.mask_dim = mask;
+    network n = make_network_of(&def);
+    float* by_sample = DPC_TAKE(&arena, float, n.given);
+    run(&n, BATCH);
+    dpc_unet_backward(n.unet, n.params, n.work, BATCH, n.sample, n.cond, n.out, n.grads, by_sample,
+                      NULL);
+    assert_slope(&n, n.count, n.params, n.grads);
+    assert_slope(&n, n.given, n.sample, by_sample);
+  }
+}
+
+// A mask is one channel more for the two convolutions that read the sample.
+static void test_a_mask_widens_the_first_convolutions(void** state) {
+  (void)state;
+  dpc_unet_def def = make_def();
+  dpc_unet *plain = NULL, *masked = NULL;
+  assert_ok(dpc_unet_create(&def, &arena, &plain, &error), &error);
+  def.mask_dim = 1;
+  assert_ok(dpc_unet_create(&def, &arena, &masked, &error), &error);
+  assert_int_equal(dpc_unet_tensor_count(plain), dpc_unet_tensor_count(masked));
+  int widened = 0;
+  for (int i = 0; i < dpc_unet_tensor_count(plain); ++i) {
+    const dpc_unet_tensor *a = dpc_unet_tensor_at(plain, i), *b = dpc_unet_tensor_at(masked, i);
+    assert_string_equal(a->name, b->name);
+    if (a->count == b->count) continue;
+    ++widened;
+    assert_non_null(strstr(a->name, "down_modules.0.0."));
+    assert_int_equal(b->shape[1], a->shape[1] + 1);
+  }
+  assert_int_equal(widened, 2);
 }
 
 static void test_settings_that_do_not_fit(void** state) {
@@ -222,6 +263,7 @@ int main(void) {
       TEST(test_samples_are_independent),
       TEST(test_gradients_accumulate),
       TEST(test_directional_derivative),
+      TEST(test_a_mask_widens_the_first_convolutions),
       TEST(test_settings_that_do_not_fit),
       TEST(test_full_arena),
   };

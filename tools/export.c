@@ -12,6 +12,9 @@ static const char doc[] =
     "metadata say what its inputs mean."
     "\vThe model takes `sample` [batch, horizon, action values], `timestep` [batch] and `cond` "
     "[batch, observation values], all normalised, and gives `prediction`, shaped like `sample`. "
+    "With "
+    "train.prefix_max above 0 each row of `sample` ends with one value more: 1 for a settled row, "
+    "which is given clean, else 0. "
     "normalizer.* and interface.* in the metadata say how to get there and back, schedule.* and "
     "sampler.* how to denoise.";
 
@@ -117,7 +120,8 @@ static void describe(const export* e, dpc_json* list, const char* what, const ch
 
 static dpc_status report(const export* e, dpc_error* error) {
   const dpc_unet_def* def = dpc_unet_settings(e->unet);
-  const int chunk[] = {def->horizon, def->input_dim};
+  const int sample[] = {def->horizon, dpc_unet_row(def)};
+  const int prediction[] = {def->horizon, def->input_dim};
   dpc_cli_print(&e->cli, "%s: ONNX, opset %d, %.2f MB, %d nodes\n", e->onnx, DPC_ONNX_OPSET,
                 (double)e->summary.bytes * 1e-6, e->summary.nodes);
   dpc_json* json = dpc_json_object();
@@ -129,11 +133,11 @@ static dpc_status report(const export* e, dpc_error* error) {
   dpc_json_set_int(json, "initializers", e->summary.initializers);
   dpc_json_set_int(json, "metadata", e->metadata.count);
   dpc_json* inputs = dpc_json_set(json, "inputs", dpc_json_array());
-  describe(e, inputs, "input", "sample", 2, chunk);
+  describe(e, inputs, "input", "sample", 2, sample);
   describe(e, inputs, "input", "timestep", 0, NULL);
   describe(e, inputs, "input", "cond", 1, &def->global_cond_dim);
   dpc_json* outputs = dpc_json_set(json, "outputs", dpc_json_array());
-  describe(e, outputs, "output", "prediction", 2, chunk);
+  describe(e, outputs, "output", "prediction", 2, prediction);
   return dpc_cli_report(&e->cli, json, error);
 }
 

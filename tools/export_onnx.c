@@ -51,11 +51,10 @@ static void add_weights(dpc_onnx_graph* g, const dpc_unet* unet, const float* pa
 static void add_ends(dpc_onnx_graph* g, const dpc_unet_def* def) {
   Onnx__ValueInfoProto** values = DPC_TAKE(g->arena, Onnx__ValueInfoProto*, 4);
   DPC_ASSERT(values != NULL);
-  const int64_t chunk[] = {0, def->horizon, def->input_dim};
-  values[0] = dpc_onnx_value(g, "sample", 3, chunk);
+  values[0] = dpc_onnx_value(g, "sample", 3, (int64_t[]){0, def->horizon, dpc_unet_row(def)});
   values[1] = dpc_onnx_value(g, "timestep", 1, (int64_t[]){0});
   values[2] = dpc_onnx_value(g, "cond", 2, (int64_t[]){0, def->global_cond_dim});
-  values[3] = dpc_onnx_value(g, "prediction", 3, chunk);
+  values[3] = dpc_onnx_value(g, "prediction", 3, (int64_t[]){0, def->horizon, def->input_dim});
   g->proto.input = values;
   g->proto.n_input = 3;
   g->proto.output = values + 3;

@@ -1,7 +1,7 @@
 /// The network as an ONNX model that other runtimes load: the graph of dpc_unet_forward, for any
 /// batch.
 ///
-///     inputs   sample     float [batch, horizon, input_dim]
+///     inputs   sample     float [batch, horizon, dpc_unet_row]
 ///              timestep   float [batch], of the noise schedule
 ///              cond       float [batch, global_cond_dim]
 ///     output   prediction float [batch, horizon, input_dim]

@@ -36,7 +36,7 @@ static const char* transpose(const dpc_onnx_layers* l, const char* x, int64_t a,
 const char* dpc_onnx_add_entry(const dpc_onnx_layers* l) {
   if (by_products(l)) return "sample";
   const char* x = transpose(l, "sample", 0, 2, 1);
-  return reshape(l, x, 4, (int64_t[]){0, l->def->input_dim, 1, -1});
+  return reshape(l, x, 4, (int64_t[]){0, dpc_unet_row(l->def), 1, -1});
 }
 
 void dpc_onnx_add_exit(const dpc_onnx_layers* l, const char* x) {

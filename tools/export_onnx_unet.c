@@ -57,7 +57,7 @@ static const char* add_levels(const unet_export* e, const char* x) {
   const int deepest = l->def->down_dims.count - 1;
   const char* skips[DPC_LIST_MAX];
   for (int i = 0; i <= deepest; ++i) {
-    x = add_pair(e, "down_modules", i, x, i == 0 ? l->def->input_dim : dims[i - 1], dims[i]);
+    x = add_pair(e, "down_modules", i, x, i == 0 ? dpc_unet_row(l->def) : dims[i - 1], dims[i]);
     skips[i] = x;
     if (i == deepest) break;
     x = dpc_onnx_add_conv(l, dpc_onnx_text(l->g, "down_modules.%d.2.conv", i), x, 3, 2);

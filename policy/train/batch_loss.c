@@ -15,7 +15,9 @@ typedef struct shard_work {
   float* chunk;       // [shard x horizon x action_dim], clean; then the target in its place
   float* noise;       // likewise
   float* noisy;       // likewise
-  float* output;      // likewise, the network's answer; then the gradient of the loss by it
+  float* given;       // [shard x horizon x dpc_unet_row], to a network with a mask; else noisy
+  float* output;      // like chunk, the network's answer; then the gradient of the loss by it
+  int* settled;       // [shard], leading values of a chunk that are
   float* timestep;    // [shard]
   double* weight;     // [shard], of a window's error
   float* cond_noise;  // [n_obs x obs_dim], of the window in hand
@@ -33,6 +35,7 @@ struct dpc_batch_loss {
   double* block_squares;   // [block_count], of the summed gradient
   // the current batch, read by the threads
   dpc_batch batch;
+  double free_count;  // values that are asked for
   const float* params;
   bool backward;
 };
@@ -55,17 +58,23 @@ static dpc_status create_work(const dpc_batch_loss* loss, dpc_arena* arena, shar
                               dpc_error* error) {
   const int shard = shard_of(loss->parts.train);
   const size_t count = (size_t)shard * (size_t)loss->chunk_dim;
+  const dpc_unet_def* unet = dpc_unet_settings(loss->parts.unet);
   DPC_TRY(dpc_unet_work_create(loss->parts.unet, shard, true, arena, &out->unet, error));
   out->cond = DPC_TAKE(arena, float, (size_t)shard*(size_t)loss->cond_dim);
   out->chunk = DPC_TAKE(arena, float, count);
   out->noise = DPC_TAKE(arena, float, count);
   out->noisy = DPC_TAKE(arena, float, count);
+  out->given = out->noisy;
+  if (unet->mask_dim > 0) {
+    out->given = DPC_TAKE(arena, float, shard * unet->horizon * dpc_unet_row(unet));
+  }
   out->output = DPC_TAKE(arena, float, count);
+  out->settled = DPC_TAKE(arena, int, shard);
   out->timestep = DPC_TAKE(arena, float, shard);
   out->weight = DPC_TAKE(arena, double, shard);
   out->cond_noise = DPC_TAKE(arena, float, loss->cond_dim);
-  const bool made = out->cond && out->chunk && out->noise && out->noisy && out->output &&
-                    out->timestep && out->weight && out->cond_noise;
+  const bool made = out->cond && out->chunk && out->noise && out->noisy && out->given &&
+                    out->output && out->settled && out->timestep && out->weight && out->cond_noise;
   if (!made) return dpc_arena_full(arena, "a training thread", error);
   return DPC_OK;
 }
@@ -108,6 +117,21 @@ dpc_status dpc_batch_loss_create(const dpc_batch_loss_parts* parts, dpc_arena* a
 
 // --- one shard, on one thread -------------------------------------------------------------------
 
+static int prefix_of(const dpc_batch_loss* loss, int i) {
+  return dpc_objective_prefix(loss->parts.train, loss->parts.key, loss->batch.plan,
+                              loss->batch.sample + (uint32_t)i);
+}
+
+// The first rows of window `i` of a shard are settled, where the network has a mask for it.
+static void settle(const dpc_batch_loss* loss, int i, int rows, shard_work* work) {
+  const dpc_unet_def* unet = dpc_unet_settings(loss->parts.unet);
+  work->settled[i] = rows * unet->input_dim;
+  if (unet->mask_dim == 0) return;
+  const ptrdiff_t at = (ptrdiff_t)i * loss->chunk_dim;
+  dpc_objective_mark(rows, unet->horizon, unet->input_dim, work->chunk + at, work->noisy + at,
+                     work->given + (ptrdiff_t)i * unet->horizon * dpc_unet_row(unet));
+}
+
 // Read the windows of a shard, draw noise and timestep of each, and mix them. Validation is asked
 // about observations as they are.
 static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
@@ -133,21 +157,26 @@ static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shar
     const dpc_noise_level level = dpc_schedule_level(parts->schedule, (double)work->timestep[i]);
     work->weight[i] = dpc_objective_weight(parts->train, parts->schedule, level);
     dpc_schedule_add_noise(level, chunk, noise, size, noisy);
+    settle(loss, i, prefix_of(loss, first + i), work);
     dpc_schedule_target(parts->schedule, level, chunk, noise, size, chunk);
   }
 }
 
 // Weighted sum of squared errors of `count` windows; the output becomes the gradient of the mean
-// over the values of the batch.
+// over the values of the batch. Settled ones are not asked for.
 static double squared_error(const dpc_batch_loss* loss, int count, shard_work* work) {
-  const double mean_over = (double)loss->batch.count * loss->chunk_dim;
+  const double mean_over = loss->free_count;
   const float* target = work->chunk;
   float* output = work->output;
   double sum = 0;
   for (int i = 0; i < count; ++i) {
     const double weight = work->weight[i];
     const float scale = (float)(weight * 2 / mean_over);
-    for (int k = 0; k < loss->chunk_dim; ++k, ++target, ++output) {
+    const int settled = work->settled[i];
+    for (int k = 0; k < settled; ++k) output[k] = 0;
+    target += settled;
+    output += settled;
+    for (int k = settled; k < loss->chunk_dim; ++k, ++target, ++output) {
       const float difference = *output - *target;
       sum += weight * (double)difference * (double)difference;
       *output = scale * difference;
@@ -165,12 +194,12 @@ static void run_shard(void* context, int item, int thread) {
   const int count = rest < shard ? rest : shard;
 
   prepare_shard(loss, first, count, work);
-  dpc_unet_forward(unet, loss->params, work->unet, count, work->noisy, work->timestep, work->cond,
+  dpc_unet_forward(unet, loss->params, work->unet, count, work->given, work->timestep, work->cond,
                    work->output);
   loss->squared_errors[item] = squared_error(loss, count, work);
   if (!loss->backward) return;
   memset(loss->grads[item], 0, sizeof(float) * loss->param_count);
-  dpc_unet_backward(unet, loss->params, work->unet, count, work->noisy, work->cond, work->output,
+  dpc_unet_backward(unet, loss->params, work->unet, count, work->given, work->cond, work->output,
                     loss->grads[item], NULL, NULL);
 }
 
@@ -180,16 +209,24 @@ static int shard_count(const dpc_batch_loss* loss) {
   return shards_of(loss->parts.train, loss->batch.count);
 }
 
+static double count_free(const dpc_batch_loss* loss) {
+  const int action_dim = loss->parts.dataset->action_dim;
+  double count = (double)loss->batch.count * loss->chunk_dim;
+  for (int i = 0; i < loss->batch.count; ++i) count -= prefix_of(loss, i) * action_dim;
+  return count;
+}
+
 static double run_shards(dpc_batch_loss* loss, const dpc_batch* batch, const float* params,
                          bool backward) {
   DPC_ASSERT(batch->count >= 1 && batch->count <= loss->parts.train->batch);
   loss->batch = *batch;
   loss->params = params;
   loss->backward = backward;
+  loss->free_count = count_free(loss);
   dpc_workers_run(loss->parts.workers, run_shard, loss, shard_count(loss));
   double sum = 0;
   for (int i = 0; i < shard_count(loss); ++i) sum += loss->squared_errors[i];
-  return sum / ((double)batch->count * loss->chunk_dim);
+  return sum / loss->free_count;
 }
 
 // Sum one range of the gradients over the shards, in their order.

@@ -15,7 +15,7 @@ typedef struct dpc_batch_loss_parts {
   const dpc_schedule* schedule;
   const dpc_train_def* train;  // batch, shard, and the objective
   dpc_workers* workers;
-  dpc_rng_key key;  // of noise and timesteps
+  dpc_rng_key key;  // of noise, timesteps and settled rows
 } dpc_batch_loss_parts;
 
 /// Some windows, and the numbers that their noise and timesteps are drawn with.
@@ -32,7 +32,8 @@ typedef struct dpc_batch {
 DPC_NODISCARD dpc_status dpc_batch_loss_create(const dpc_batch_loss_parts* parts, dpc_arena* arena,
                                                dpc_batch_loss** out, dpc_error* error);
 
-/// Mean over the batch of the weighted squared error of what the network predicts; forward only.
+/// Mean over the batch of the weighted squared error of what the network predicts, settled rows left
+/// out; forward only.
 /// Allocates: no. Blocks: until it is done. Thread: the one that created the workers.
 double dpc_batch_loss_forward(dpc_batch_loss* loss, const dpc_batch* batch, const float* params);
 

@@ -33,6 +33,22 @@ void dpc_objective_blur(const dpc_train_def* def, dpc_rng_key key, uint32_t plan
   for (int i = 0; i < n; ++i) cond[i] += deviation * noise[i];
 }
 
+int dpc_objective_prefix(const dpc_train_def* def, dpc_rng_key key, uint32_t plan,
+                         uint32_t sample) {
+  if (def->prefix_max == 0) return 0;
+  const uint32_t lengths = (uint32_t)def->prefix_max + 1;
+  return (int)dpc_rng_below(key, DPC_STREAM_TRAIN_PREFIX, plan, sample, 0, lengths);
+}
+
+void dpc_objective_mark(int settled, int rows, int dim, const float* clean, const float* noisy,
+                        float* given) {
+  for (int row = 0; row < rows; ++row) {
+    const float* from = (row < settled ? clean : noisy) + (ptrdiff_t)row * dim;
+    for (int i = 0; i < dim; ++i) *given++ = from[i];
+    *given++ = row < settled ? 1 : 0;
+  }
+}
+
 double dpc_objective_weight(const dpc_train_def* def, const dpc_schedule* schedule,
                             dpc_noise_level level) {
   if (def->loss_weighting == DPC_WEIGHTING_NONE) return 1.0;

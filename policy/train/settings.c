@@ -28,6 +28,8 @@ static const dpc_field fields[] = {
              "min_snr: where the signal-to-noise ratio is cut off"),
     DPC_REAL(dpc_train_def, obs_noise, "0", 0, 10, "normalised",
              "standard deviation of the noise on observations while learning"),
+    DPC_INT(dpc_train_def, prefix_max, "0", 0, 1023, "rows",
+            "go on from up to this many settled rows, those of the observations included; 0 = off"),
     DPC_UINT64(dpc_train_def, seed, "42", "first weights, shuffling, noise and timesteps"),
     DPC_INT(dpc_train_def, log_every, "10", 1, 1000000, "steps", "a line of metrics every"),
     DPC_INT(dpc_train_def, val_every, "500", 0, 1000000, "steps",
@@ -99,6 +101,11 @@ dpc_status dpc_train_settings_check(const dpc_train_settings* settings, dpc_erro
   DPC_TRY(dpc_schedule_def_check(&settings->schedule, error));
   DPC_TRY(dpc_sampler_def_check(&settings->sampler, &settings->schedule, error));
   DPC_TRY(check_objective(settings, error));
+  if (settings->train.prefix_max >= settings->unet.horizon) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.prefix_max: %d rows leave none to learn, unet.horizon is %d",
+                    settings->train.prefix_max, settings->unet.horizon);
+  }
   const int rows = settings->unet.horizon - settings->policy.n_obs + 1;
   if (settings->policy.n_actions > rows) {
     return dpc_fail(error, DPC_ERR_CONFIG,

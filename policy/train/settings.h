@@ -31,6 +31,7 @@ typedef struct dpc_train_def {
   int loss_weighting;     // dpc_loss_weighting
   double min_snr_gamma;
   double obs_noise;
+  int prefix_max;
   uint64_t seed;
   int log_every;
   int val_every;

@@ -44,9 +44,11 @@ static dpc_status describe(const dpc_train_settings* settings, const dpc_dataset
       .relative = dataset->relative,
       .obs_normalizer = dataset->obs_normalizer,
       .action_normalizer = dataset->action_normalizer,
+      .prefix_max = settings->train.prefix_max,
   };
   info->unet.input_dim = dataset->action_dim;
   info->unet.global_cond_dim = settings->policy.n_obs * dataset->obs_dim;
+  info->unet.mask_dim = info->prefix_max > 0;
   memcpy(info->dataset_sha256, dataset->sha256, sizeof info->dataset_sha256);
   return dpc_checkpoint_info_check(info, error);
 }
