@@ -176,18 +176,9 @@ static void test_no_page_fault(void** state) {
 
 // --- privileges ----------------------------------------------------------------------------------
 
-// Nobody: a user without rights, except to read the files wherever they are.
-static const char* nobody(void) {
-  return geteuid() == 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups "
-                          "--inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override "
-                          "--bounding-set=-all,+dac_override "
-                          "prlimit --rtprio=0 --memlock=65536"
-                        : "prlimit --rtprio=0 --memlock=65536";
-}
-
 static void test_required_refuses_without_privileges(void** state) {
   (void)state;
-  assert_int_equal(drive(nobody(), "realtime", "run.rt=required run.duration=1"), 1);
+  assert_int_equal(drive(NOBODY, "realtime", "run.rt=required run.duration=1"), 1);
   expect_output("rt: required");
   expect_output("CAP_SYS_NICE");
   expect_output("CAP_IPC_LOCK");
@@ -197,7 +188,7 @@ static void test_required_refuses_without_privileges(void** state) {
 
 static void test_preferred_says_so_and_goes_on(void** state) {
   (void)state;
-  assert_int_equal(drive(nobody(), "realtime", "run.rt=preferred run.duration=1"), 0);
+  assert_int_equal(drive(NOBODY, "realtime", "run.rt=preferred run.duration=1"), 0);
   const char* said = strstr(output, "Going on without");
   assert_non_null(said);
   assert_null(strstr(said + 1, "Going on without"));

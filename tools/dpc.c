@@ -25,7 +25,8 @@ static const command commands[] = {
     {"eval", "rollouts in process: score and success with confidence intervals"},
     {"sim", "serve the push world as a robot"},
     {"run", "drive a robot with a policy, in real time"},
-    {"bench", "time of a denoising step and of a chunk"},
+    {"doctor", "is this machine fit for real time, and what would make it fitter"},
+    {"bench", "time of a denoising step and of a chunk; how punctually the loop wakes up"},
     {"export", "a policy's network for other runtimes (ONNX)"},
     {"verify", "compare the network with reference tensors"},
 };
