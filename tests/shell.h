@@ -19,6 +19,13 @@ static char output[1 << 20];  // of the last command
                     "--bounding-set=-all,+dac_override prlimit --rtprio=0 --memlock=65536" \
                   : "prlimit --rtprio=0 --memlock=65536")
 
+/// The sanitizers answer for the system that memory is locked, to everyone.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { LOCKING_IS_REAL = false };
+#else
+enum { LOCKING_IS_REAL = true };
+#endif
+
 /// Run a shell command in the test's folder, with the programs that were built on its path; returns
 /// its exit code.
 static int shell(const char* format, ...) DPC_PRINTF(1, 2);

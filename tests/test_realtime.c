@@ -68,6 +68,7 @@ static void expect_output(const char* words) {
 
 // --- what the threads do -------------------------------------------------------------------------
 
+// The watch is for the machine's own calls, and sanitizers make some of theirs.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 static const char WATCH[] =
@@ -147,8 +148,6 @@ static void test_the_watch_sees_what_is_there(void** state) {
   assert_int_equal(shell("grep -c '^dpc-planner call_202 ' calls"), 0);
 }
 
-#endif
-
 // With locked memory, no page is missing while the robot moves.
 static void test_no_page_fault(void** state) {
   (void)state;
@@ -174,6 +173,8 @@ static void test_no_page_fault(void** state) {
   assert_int_equal(least, 0);
 }
 
+#endif
+
 // --- privileges ----------------------------------------------------------------------------------
 
 static void test_required_refuses_without_privileges(void** state) {
@@ -181,7 +182,7 @@ static void test_required_refuses_without_privileges(void** state) {
   assert_int_equal(drive(NOBODY, "realtime", "run.rt=required run.duration=1"), 1);
   expect_output("rt: required");
   expect_output("CAP_SYS_NICE");
-  expect_output("CAP_IPC_LOCK");
+  if (LOCKING_IS_REAL) expect_output("CAP_IPC_LOCK");
   expect_output("prlimit --pid $$");
   assert_null(strstr(output, "waiting for the robot"));
 }
@@ -193,7 +194,7 @@ static void test_preferred_says_so_and_goes_on(void** state) {
   assert_non_null(said);
   assert_null(strstr(said + 1, "Going on without"));
   dpc_json* json = report();
-  assert_false(bool_of(json, "memory_locked"));
+  if (LOCKING_IS_REAL) assert_false(bool_of(json, "memory_locked"));
   assert_false(bool_of(dpc_json_get(dpc_json_get(json, "threads"), "control"), "realtime"));
   assert_true(int_of(json, "ticks") > 0);
   dpc_json_free(json);
