@@ -124,7 +124,7 @@ static void test_stack_is_touched_before(void** state) {
   (void)state;
   dpc_error error = {""};
   const dpc_thread_def def = {
-      .name = "on-time", .stack_size = (size_t)1 << 20, .place.priority = 1};
+      .name = "on-time", .stack_size = (size_t)2 << 20, .place.priority = 1};
   int64_t least = INT64_MAX;
   for (int i = 0; i < 5 && least > 0; ++i) {  // the system may take a page away at any time
     dpc_thread thread;

@@ -117,24 +117,6 @@ static dpc_status open_signals(dpc_error* error) {
   return DPC_OK;
 }
 
-// Settings that the policy leaves no room for are refused before a robot hears of us.
-static dpc_status check_fit(run* r, dpc_error* error) {
-  const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
-  // the robot observes once per policy step: rows would last too long
-  if (r->def.pace != DPC_PACE_TIMER && r->controller_def.ticks_per_step != 1) {
-    return dpc_fail(error, DPC_ERR_CONFIG,
-                    "controller.ticks_per_step: %d, but with run.pace=%s a tick is a policy step: "
-                    "1, or run.pace=timer",
-                    r->controller_def.ticks_per_step, dpc_pace_names[r->def.pace]);
-  }
-  const size_t mark = dpc_arena_mark(&r->arena);
-  dpc_controller* trial;
-  DPC_TRY(
-      dpc_controller_create(&r->controller_def, info, &info->interface, &r->arena, &trial, error));
-  dpc_arena_release(&r->arena, mark);
-  return DPC_OK;
-}
-
 static dpc_status connect_robot(run* r, dpc_error* error) {
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
   DPC_TRY(dpc_link_create(&r->link_def, &info->interface, "dpc run " DPC_VERSION, &r->arena,
@@ -164,7 +146,6 @@ static dpc_status make_loop(run* r, dpc_error* error) {
 static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(load(r, sections, error));
   DPC_TRY(prepare(r, error));
-  DPC_TRY(check_fit(r, error));
   DPC_TRY(connect_robot(r, error));
   DPC_TRY(make_loop(r, error));
   DPC_TRY(dpc_loop_start(r->loop, error));

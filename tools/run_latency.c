@@ -82,6 +82,23 @@ static dpc_status judge(const dpc_run_latency* l, dpc_duration p999, dpc_error* 
   return DPC_OK;
 }
 
+// Settings that the policy leaves no room for.
+static dpc_status check_fit(const dpc_run_latency* l, dpc_error* error) {
+  const dpc_checkpoint_info* info = dpc_policy_info(l->policy);
+  // the robot observes once per policy step: rows would last too long
+  if (l->def->pace != DPC_PACE_TIMER && l->controller->ticks_per_step != 1) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "controller.ticks_per_step: %d, but with run.pace=%s a tick is a policy step: "
+                    "1, or run.pace=timer",
+                    l->controller->ticks_per_step, dpc_pace_names[l->def->pace]);
+  }
+  const size_t mark = dpc_arena_mark(l->arena);
+  dpc_controller* trial;
+  DPC_TRY(dpc_controller_create(l->controller, info, &info->interface, l->arena, &trial, error));
+  dpc_arena_release(l->arena, mark);
+  return DPC_OK;
+}
+
 dpc_status dpc_run_settle(dpc_run_latency* l, bool choose_steps, dpc_error* error) {
   dpc_latency_summary taken;
   DPC_TRY(measure(l, &taken, error));
@@ -96,5 +113,6 @@ dpc_status dpc_run_settle(dpc_run_latency* l, bool choose_steps, dpc_error* erro
   dpc_log(DPC_LOG_INFO, "inference p99.9 %.2f ms, tick %.2f ms: delay %d ticks%s",
           (double)taken.p999.ns * 1e-6, (double)dpc_run_period(l->policy, l->controller).ns * 1e-6,
           l->controller->delay, choose_delay ? ", chosen" : "");
+  DPC_TRY(check_fit(l, error));
   return judge(l, taken.p999, error);
 }

@@ -27,7 +27,8 @@ DPC_NODISCARD dpc_status dpc_run_make_planner(dpc_run_latency* latency, dpc_erro
 /// Measure plans. DPC_DELAY_AUTO becomes the delay that the p99.9 needs, with a margin, as far as the
 /// policy has rows for it. `choose_steps`: the largest number of steps, up to the policy's own, with
 /// which a plan fits in the delay. What was chosen is logged. A delay that is still too small is warned
-/// of; where real time is required it is refused with DPC_ERR_CONFIG.
+/// of; where real time is required it is refused with DPC_ERR_CONFIG, as is, always, a delay for which
+/// the policy has no rows.
 /// Allocates: from the arena, in the planner's place. Blocks: while it measures. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_run_settle(dpc_run_latency* latency, bool choose_steps,
                                         dpc_error* error);
