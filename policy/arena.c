@@ -42,6 +42,14 @@ void dpc_arena_unmap(dpc_arena* arena) {
   *arena = (dpc_arena){0};
 }
 
+void dpc_arena_trim(dpc_arena* arena, size_t spare) {
+  const uintptr_t page = (uintptr_t)2 << 20, base = (uintptr_t)arena->base;
+  const size_t kept = ((base + arena->used + spare + page - 1) & ~(page - 1)) - base;
+  if (kept >= arena->size) return;
+  munmap(arena->base + kept, arena->size - kept);
+  arena->size = kept;
+}
+
 void* dpc_arena_take(dpc_arena* arena, size_t size) {
   if (size > arena->size || align_up(size) > arena->size - arena->used) return NULL;
   void* taken = arena->base + arena->used;

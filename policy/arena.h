@@ -28,6 +28,11 @@ DPC_NODISCARD dpc_status dpc_arena_map(dpc_arena* arena, size_t size, dpc_error*
 /// Allocates: no. Blocks: no. Thread: shutdown only.
 void dpc_arena_unmap(dpc_arena* arena);
 
+/// Give back the address space of a mapped block beyond what has been taken and `spare` more bytes,
+/// rounded up to a huge page: locking memory would make all of it real.
+/// Allocates: no. Blocks: no. Thread: start-up only.
+void dpc_arena_trim(dpc_arena* arena, size_t spare);
+
 /// Take `size` bytes, zeroed and aligned to DPC_ARENA_ALIGN. NULL when the arena is full.
 /// Allocates: no. Blocks: no. Thread: the arena's owner.
 DPC_NODISCARD void* dpc_arena_take(dpc_arena* arena, size_t size);

@@ -23,8 +23,9 @@ static const char* const variances[] = {"fixed_small", "fixed_large", NULL};
 
 static const dpc_field fields[] = {
     DPC_CHOICE(dpc_sampler_def, kind, "ddim", dpc_sampler_kind_names, "the update rule"),
-    DPC_INT(dpc_sampler_def, steps, "10", 1, 10000, "",
-            "denoising steps per chunk, at most schedule.steps"),
+    DPC_INT(dpc_sampler_def, steps, "10", DPC_STEPS_AUTO, 10000, "",
+            "denoising steps per chunk, at most schedule.steps; -1 (dpc run): as many of the "
+            "policy's own as fit in the delay"),
     DPC_REAL(dpc_sampler_def, eta, "0", 0, 1, "", "ddim: 0 deterministic, 1 as random as ddpm"),
     DPC_CHOICE(dpc_sampler_def, grid, "leading", dpc_grid_names,
                "which training timesteps are visited; trailing for few steps; flow has its own"),
@@ -46,6 +47,11 @@ dpc_sampler_def dpc_sampler_def_default(void) {
 dpc_status dpc_sampler_def_check(const dpc_sampler_def* def, const dpc_schedule_def* schedule,
                                  dpc_error* error) {
   DPC_TRY(dpc_fields_check(&dpc_sampler_fields, def, error));
+  if (def->steps < 1) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "sampler.steps: %d, but at least 1 is needed; -1 is for dpc run to choose",
+                    def->steps);
+  }
   if (def->steps > schedule->steps) {
     return dpc_fail(error, DPC_ERR_CONFIG, "sampler.steps: %d is more than schedule.steps, %d",
                     def->steps, schedule->steps);

@@ -26,9 +26,11 @@ extern const char* const dpc_grid_names[];
 
 typedef enum dpc_variance { DPC_VARIANCE_FIXED_SMALL, DPC_VARIANCE_FIXED_LARGE } dpc_variance;
 
+enum { DPC_STEPS_AUTO = -1 };  // as many as there is time for: for who knows the time, to resolve
+
 typedef struct dpc_sampler_def {
   int kind;                // dpc_sampler_kind
-  int steps;               // denoising steps K, at most the schedule's T
+  int steps;               // denoising steps K, at most the schedule's T; DPC_STEPS_AUTO
   double eta;              // DDIM: 0 deterministic, 1 as random as DDPM
   int grid;                // dpc_grid
   double clip;             // limit of the predicted clean chunk, normalised units; 0 = off
@@ -46,7 +48,7 @@ typedef struct dpc_sampler dpc_sampler;
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_sampler_def dpc_sampler_def_default(void);
 
-/// Ranges of all fields, and that they go with the schedule: steps <= T, no ddpm on flow.
+/// Ranges of all fields, and that they go with the schedule: 1 <= steps <= T, no ddpm on flow.
 /// DPC_ERR_CONFIG names the field.
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_sampler_def_check(const dpc_sampler_def* def,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "runtime/clock.h"
-#include "runtime/rt.h"
 
 const char* const dpc_pace_names[] = {"timer", "robot", "lockstep", NULL};
 
@@ -69,6 +68,10 @@ dpc_mailbox* dpc_loop_commands(const dpc_loop* loop) {
 
 const dpc_loop_stats* dpc_loop_measured(const dpc_loop* loop) {
   return &loop->stats;
+}
+
+const dpc_thread* dpc_loop_thread(const dpc_loop* loop) {
+  return &loop->thread;
 }
 
 // --- a tick --------------------------------------------------------------------------------------
@@ -143,6 +146,7 @@ static void follow_timer(dpc_loop* loop) {
     const bool live = look(loop, &fresh);
     if (live) {
       dpc_latency_record(&loop->stats.wake_up, late);
+      loop->stats.overslept += late.ns > loop->def.period.ns;
       run_tick(loop, tick, fresh);
     }
     const uint64_t skipped = dpc_cadence_next(&cadence, dpc_clock_now());
@@ -188,13 +192,10 @@ static void run(void* context) {
 
 dpc_status dpc_loop_start(dpc_loop* loop, dpc_error* error) {
   const dpc_loop_def* def = &loop->def;
-  const int planner_priority = def->priority > 1 ? def->priority - 1 : def->priority;
-  if (def->plan_in_thread) {
-    DPC_TRY(dpc_planner_start(loop->planner, planner_priority, error));
-  }
+  if (def->plan_in_thread) DPC_TRY(dpc_planner_start(loop->planner, &def->planner, error));
   // Planning inside the tick needs the stack that it has in a thread of its own.
   const dpc_thread_def thread = {
-      .name = "dpc-control", .stack_size = (size_t)2 << 20, .priority = def->priority};
+      .name = "dpc-control", .stack_size = DPC_PLANNER_STACK, .place = def->control};
   atomic_store(&loop->stop, false);
   const dpc_status status = dpc_thread_start(&loop->thread, &thread, run, loop, error);
   if (status != DPC_OK) dpc_planner_stop(loop->planner);

@@ -1,6 +1,12 @@
 /// What makes the ticks come: owns the control thread, waits for the next tick as the pace says, runs
 /// the controller and the planner, and counts what was missed. It meets the rest of the program in
 /// two mailboxes, newest observation in and newest command out, and never touches a socket.
+///
+/// Between start and stop the control thread takes no lock and no memory, and of the system it calls
+/// only this: pace timer, clock_nanosleep, and a write to an eventfd that does not block (a command for
+/// the link, a request for the planner). Paces robot and lockstep wait for an observation instead of a
+/// time: ppoll on its eventfd, and the read that makes that unreadable again. Planning inside the tick
+/// adds nothing, unless engine.threads share it (a condition variable wakes those).
 #pragma once
 
 #include "runtime/controller.h"
@@ -21,8 +27,7 @@ typedef struct dpc_loop_def {
   dpc_pace pace;
   dpc_duration period;  // of a control tick, > 0
   bool plan_in_thread;  // else inside the tick: for delay 0, and for same bits in lock-step
-  int priority;         // SCHED_FIFO priority of the control thread, the planner's is one below;
-                        // 0: ordinary threads
+  dpc_thread_place control, planner;  // where their threads run
 } dpc_loop_def;
 
 /// Into the loop: the robot as it is now.
@@ -52,6 +57,7 @@ typedef struct dpc_loop_stats {
   dpc_latency observation_age;  // from `sampled` to the tick's start, fresh observations
   dpc_latency tick;             // from the tick's start to its command in the mailbox
   dpc_latency wake_up;          // pace timer: how late the tick starts
+  uint64_t overslept;           // pace timer: ticks that started later than a period
   uint64_t missed;              // ticks that should have been and were not
   uint64_t overdue;             // pace robot: ticks without an observation, it was a period late
 } dpc_loop_stats;
@@ -86,6 +92,10 @@ dpc_mailbox* dpc_loop_observations(const dpc_loop* loop);
 /// Where commands come out: slots of dpc_loop_command with `action_dim` values. It has an fd.
 /// Allocates: no. Blocks: no. Thread: any; the mailbox has one reader.
 dpc_mailbox* dpc_loop_commands(const dpc_loop* loop);
+
+/// The control thread: whether it has its priority and, once it has stopped, what disturbed it.
+/// Allocates: no. Blocks: no. Thread: the one that created the loop.
+const dpc_thread* dpc_loop_thread(const dpc_loop* loop);
 
 /// What has been measured so far.
 /// Allocates: no. Blocks: no. Thread: any, while the loop is stopped.

@@ -5,7 +5,6 @@
 
 #include "runtime/clock.h"
 #include "runtime/mailbox.h"
-#include "runtime/rt.h"
 
 // What travels to the thread: a request with what it points to.
 typedef struct asked {
@@ -47,8 +46,12 @@ static dpc_status create(dpc_planner* planner, const dpc_sampler_def* sampler, d
   if (planner->chunks == NULL || planner->queries == NULL) {
     return dpc_arena_full(arena, "the planner", error);
   }
-  DPC_TRY(dpc_policy_work_create(planner->policy, sampler, planner->plans_max, arena,
-                                 &planner->work, error));
+  // threads that share a step have this thread's setting from their start
+  const unsigned before = dpc_denormals_flush();
+  const dpc_status status = dpc_policy_work_create(planner->policy, sampler, planner->plans_max,
+                                                   arena, &planner->work, error);
+  dpc_denormals_restore(before);
+  if (status != DPC_OK) return status;
   const size_t asked_size =
       sizeof(asked) + sizeof(float) * (planner->obs_count + planner->chunk_count);
   const size_t answer_size = sizeof(answer) + sizeof(float) * planner->chunk_count;
@@ -152,21 +155,46 @@ static void typical_observation(const dpc_planner* planner, float* obs) {
   }
 }
 
-dpc_status dpc_planner_measure(dpc_planner* planner, int runs, dpc_latency* taken,
-                               dpc_error* error) {
-  DPC_ASSERT(!planner->thread.running);
+typedef struct measurement {
+  dpc_planner* planner;
+  int runs;
+  dpc_latency* taken;
+  dpc_status status;
+  dpc_error* error;
+} measurement;
+
+static void measure(void* context) {
   enum { WARM_UP = 2 };
-  asked* slot = dpc_mailbox_slot(planner->requests);  // a buffer of the right size, not published
-  typical_observation(planner, slot->values);
+  measurement* m = context;
+  asked* slot = dpc_mailbox_slot(m->planner->requests);  // of the right size, not published
+  typical_observation(m->planner, slot->values);
   dpc_plan_request request = {.obs = slot->values};
-  for (int i = 0; i < WARM_UP + runs; i++) {
+  for (int i = 0; i < WARM_UP + m->runs && m->status == DPC_OK; i++) {
     request.plan = (uint32_t)i;
     const dpc_time start = dpc_clock_now();
-    dpc_policy_query query = query_of(&request, planner->chunks);
-    DPC_TRY(act(planner, 1, &query, error));
-    if (i >= WARM_UP) dpc_latency_record(taken, dpc_time_since(dpc_clock_now(), start));
+    dpc_policy_query query = query_of(&request, m->planner->chunks);
+    m->status = act(m->planner, 1, &query, m->error);
+    const dpc_duration took = dpc_time_since(dpc_clock_now(), start);
+    if (i >= WARM_UP) dpc_latency_record(m->taken, took);
+    // with a real-time priority and no pause, the kernel would take one, and it would be counted
+    dpc_clock_sleep_until(dpc_time_after(dpc_clock_now(), took));
   }
-  return DPC_OK;
+}
+
+// OpenBLAS keeps some of its blocking on the stack.
+static dpc_thread_def thread_def(const char* name, const dpc_thread_place* place) {
+  return (dpc_thread_def){.name = name, .stack_size = DPC_PLANNER_STACK, .place = *place};
+}
+
+dpc_status dpc_planner_measure(dpc_planner* planner, const dpc_thread_place* place, int runs,
+                               dpc_latency* taken, dpc_error* error) {
+  DPC_ASSERT(!planner->thread.running);
+  measurement m = {.planner = planner, .runs = runs, .taken = taken, .error = error};
+  const dpc_thread_def def = thread_def("dpc-measure", place);
+  dpc_thread thread;
+  DPC_TRY(dpc_thread_start(&thread, &def, measure, &m, error));
+  dpc_thread_join(&thread);
+  return m.status;
 }
 
 const dpc_latency* dpc_planner_latency(const dpc_planner* planner) {
@@ -189,12 +217,15 @@ static void answer_requests(void* context) {
   }
 }
 
-dpc_status dpc_planner_start(dpc_planner* planner, int priority, dpc_error* error) {
-  // OpenBLAS keeps some of its blocking on the stack.
-  const dpc_thread_def def = {
-      .name = "dpc-planner", .stack_size = (size_t)2 << 20, .priority = priority};
+dpc_status dpc_planner_start(dpc_planner* planner, const dpc_thread_place* place,
+                             dpc_error* error) {
+  const dpc_thread_def def = thread_def("dpc-planner", place);
   atomic_store(&planner->stop, false);
   return dpc_thread_start(&planner->thread, &def, answer_requests, planner, error);
+}
+
+const dpc_thread* dpc_planner_thread(const dpc_planner* planner) {
+  return &planner->thread;
 }
 
 void dpc_planner_stop(dpc_planner* planner) {

@@ -3,7 +3,7 @@
 ///
 ///     dpc_planner_make(planner, &request, &plan);                      // inside the tick
 ///
-///     dpc_planner_start(planner, priority, error);                     // in a thread
+///     dpc_planner_start(planner, &place, error);                       // in a thread
 ///     dpc_planner_ask(planner, &request);                              // from one tick …
 ///     const dpc_plan* plan = dpc_planner_ready(planner);               // … until a later one
 #pragma once
@@ -11,8 +11,12 @@
 #include "policy/policy.h"
 #include "runtime/controller.h"
 #include "runtime/latency.h"
+#include "runtime/rt.h"
 
 typedef struct dpc_planner dpc_planner;
+
+/// Stack of a thread that plans, bytes.
+#define DPC_PLANNER_STACK ((size_t)2 << 20)
 
 /// Make a planner with the policy's own sampler, or `sampler` when it is not NULL, for up to
 /// `plans_max` plans at once. Errors are those of dpc_policy_work_create; DPC_ERR_IO without an
@@ -43,15 +47,18 @@ void dpc_planner_make(dpc_planner* planner, const dpc_plan_request* request, dpc
 void dpc_planner_make_together(dpc_planner* planner, int count, const dpc_plan_request* requests,
                                dpc_plan* plans);
 
-/// Time `runs` plans of a typical observation into `taken`, after two that warm up. They leave no
-/// trace in what dpc_planner_latency says. DPC_ERR_INVALID when the policy's output is not finite.
-/// Allocates: no. Blocks: no. Thread: start-up only.
-DPC_NODISCARD dpc_status dpc_planner_measure(dpc_planner* planner, int runs, dpc_latency* taken,
-                                             dpc_error* error);
+/// Time `runs` plans of a typical observation into `taken`, after two that warm up, with a pause as
+/// long as the plan after each. They are made in a thread at `place`, as those of the planner's own
+/// thread are. They leave no trace in what dpc_planner_latency says. DPC_ERR_INVALID when the policy's
+/// output is not finite; otherwise errors are those of dpc_thread_start.
+/// Allocates: the thread's stack, given back. Blocks: until they are made. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_planner_measure(dpc_planner* planner, const dpc_thread_place* place,
+                                             int runs, dpc_latency* taken, dpc_error* error);
 
-/// Start the planner's thread, with SCHED_FIFO `priority` where permitted (0: an ordinary thread).
+/// Start the planner's thread; errors are those of dpc_thread_start.
 /// Allocates: the thread's stack. Blocks: no. Thread: start-up only.
-DPC_NODISCARD dpc_status dpc_planner_start(dpc_planner* planner, int priority, dpc_error* error);
+DPC_NODISCARD dpc_status dpc_planner_start(dpc_planner* planner, const dpc_thread_place* place,
+                                           dpc_error* error);
 
 /// Stop its thread; nothing when there is none.
 /// Allocates: no. Blocks: until a plan in the making is made. Thread: the one that started it.
@@ -69,3 +76,7 @@ const dpc_plan* dpc_planner_ready(dpc_planner* planner);
 /// How long plans took, each from request taken to chunk made.
 /// Allocates: no. Blocks: no. Thread: the one that plans; any once the planner's thread has stopped.
 const dpc_latency* dpc_planner_latency(const dpc_planner* planner);
+
+/// The planner's thread: whether it has its priority and, once it has stopped, what disturbed it.
+/// Allocates: no. Blocks: no. Thread: the one that started it.
+const dpc_thread* dpc_planner_thread(const dpc_planner* planner);

@@ -4,11 +4,27 @@
 
 #include <stdio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/test.h"
 
 static char base[] = "/tmp/dpc-test-XXXXXX";
 static char output[1 << 20];  // of the last command
+
+/// Put before a command: it runs as nobody, without a right but to read the files wherever they are, and
+/// without a claim to real time.
+#define NOBODY                                                                             \
+  (geteuid() == 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups "                  \
+                    "--inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override "     \
+                    "--bounding-set=-all,+dac_override prlimit --rtprio=0 --memlock=65536" \
+                  : "prlimit --rtprio=0 --memlock=65536")
+
+/// The sanitizers answer for the system that memory is locked, to everyone.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { LOCKING_IS_REAL = false };
+#else
+enum { LOCKING_IS_REAL = true };
+#endif
 
 /// Run a shell command in the test's folder, with the programs that were built on its path; returns
 /// its exit code.

@@ -159,6 +159,42 @@ static void test_sweep_has_every_configuration(void** state) {
   dpc_json_free(json);
 }
 
+// --- the loop ------------------------------------------------------------------------------------
+
+static void check_wake_ups(const dpc_json* json, double expected) {
+  const double count = real_of(json, "wake_ups"), missed = real_of(json, "missed");
+  assert_true(count > 0 && count <= expected + 2);  // the first of a window is due at once
+  assert_true(missed >= 0 && missed <= count);
+  assert_true(real_of(json, "p50_us") > 0 && real_of(json, "p50_us") <= real_of(json, "p99_us"));
+  assert_true(real_of(json, "p99_us") <= real_of(json, "p999_us"));
+  assert_true(real_of(json, "p999_us") <= real_of(json, "max_us"));
+}
+
+// Both loops have been counted, and the verdicts follow from the counts, whatever those are.
+static void test_loop(void** state) {
+  (void)state;
+  static const double hz[] = {100, 500};
+  dpc_json* json = bench_json("--loop -p p.safetensors --seconds 0.5 --windows 2");
+  const dpc_json* rates = dpc_json_get(json, "rates");
+  assert_int_equal(dpc_json_count(rates), DPC_COUNT(hz));
+  for (int i = 0; i < DPC_COUNT(hz); ++i) {
+    const dpc_json* rate = dpc_json_at(rates, i);
+    const dpc_json *loop = dpc_json_get(rate, "loop"), *bare = dpc_json_get(rate, "bare");
+    bool missed_ok = false, late_ok = false;
+    assert_true(real_of(rate, "hz") == hz[i]);
+    // a window may last longer where the thread that ends it has to wait
+    check_wake_ups(loop, 20 * hz[i]);
+    check_wake_ups(bare, 20 * hz[i]);
+    const double allowed = real_of(bare, "missed") + 3 * sqrt(real_of(bare, "missed") + 1);
+    assert_near(real_of(rate, "missed_allowed"), allowed, 1e-9);
+    assert_true(dpc_json_as_bool(dpc_json_get(rate, "missed_ok"), &missed_ok));
+    assert_int_equal(missed_ok, real_of(loop, "missed") <= allowed);
+    assert_true(dpc_json_as_bool(dpc_json_get(rate, "p999_ok"), &late_ok));
+    assert_int_equal(late_ok, real_of(loop, "p999_us") <= 1.5 * real_of(bare, "p999_us"));
+  }
+  dpc_json_free(json);
+}
+
 // --- what people see -----------------------------------------------------------------------------
 
 static void test_tables(void** state) {
@@ -184,6 +220,8 @@ static void test_bad_use_is_refused(void** state) {
       {"-p p.safetensors --sampler euler", 2, "--sampler"},
       {"-p p.safetensors --steps 0", 2, "--steps"},
       {"-p p.safetensors --steps 1000", 2, "sampler.steps"},
+      {"--loop --windows 0", 2, "--windows"},
+      {"--loop --seconds nan", 2, "--seconds"},
       {"-p nowhere.safetensors", 1, "nowhere.safetensors"},
   };
   for (int i = 0; i < DPC_COUNT(cases); ++i) {
@@ -199,6 +237,7 @@ int main(void) {
       cmocka_unit_test(test_report_is_complete),
       cmocka_unit_test(test_settings_reach_the_engine),
       cmocka_unit_test(test_sweep_has_every_configuration),
+      cmocka_unit_test(test_loop),
       cmocka_unit_test(test_tables),
       cmocka_unit_test(test_bad_use_is_refused),
   };

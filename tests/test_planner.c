@@ -51,7 +51,7 @@ static void test_thread_gives_the_same_bits(void** state) {
   dpc_error error = {""};
   dpc_planner* inline_planner = make_planner();
   dpc_planner* threaded = make_planner();
-  assert_ok(dpc_planner_start(threaded, 0, &error), &error);
+  assert_ok(dpc_planner_start(threaded, &(dpc_thread_place){0}, &error), &error);
   for (uint32_t n = 0; n < 5; ++n) {
     const dpc_plan_request request = request_for(n);
     dpc_plan expected;
@@ -121,7 +121,7 @@ static void test_measure_leaves_no_trace(void** state) {
   dpc_planner_make(planner, &request, &plan);
   float before[CHUNK];
   memcpy(before, plan.chunk, sizeof before);
-  assert_ok(dpc_planner_measure(planner, 10, &taken, &error), &error);
+  assert_ok(dpc_planner_measure(planner, &(dpc_thread_place){0}, 10, &taken, &error), &error);
   assert_int_equal(taken.count, 10);
   assert_int_equal(dpc_planner_latency(planner)->count, 1);
   dpc_planner_make(planner, &request, &plan);
@@ -135,7 +135,7 @@ static void test_stop_and_start_again(void** state) {
   dpc_error error = {""};
   dpc_planner* planner = make_planner();
   for (uint32_t n = 0; n < 20; ++n) {
-    assert_ok(dpc_planner_start(planner, 0, &error), &error);
+    assert_ok(dpc_planner_start(planner, &(dpc_thread_place){0}, &error), &error);
     const dpc_plan_request request = request_for(n);
     dpc_planner_ask(planner, &request);
     dpc_planner_stop(planner);

@@ -4,7 +4,11 @@
 
 #include "policy/base.h"
 
-/// Calls of malloc and its kin so far, in all threads; -1 where they cannot be counted (sanitizers
-/// have a malloc of their own).
+/// Calls of malloc, free and their kin so far, in all threads; -1 where they cannot be counted
+/// (sanitizers have a malloc of their own).
 /// Allocates: no. Blocks: no. Thread: any.
 int64_t dpc_allocations(void);
+
+/// The same, in the calling thread.
+/// Allocates: no. Blocks: no. Thread: any.
+int64_t dpc_allocations_here(void);

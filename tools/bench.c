@@ -5,15 +5,25 @@
 
 #include "policy/kernels/kernels.h"
 #include "runtime/rt.h"
+#include "tools/bench_loop.h"
 #include "tools/bench_report.h"
 #include "tools/sampler_options.h"
 
 static const size_t ADDRESS_SPACE = (size_t)16 << 30;  // reserved; only what is touched is used
 
-enum { CASES_MAX = 64, KEY_WARMUP = 0x1000, KEY_PRECISION, KEY_SWEEP };
+enum {
+  CASES_MAX = 64,
+  KEY_WARMUP = 0x1000,
+  KEY_PRECISION,
+  KEY_SWEEP,
+  KEY_LOOP,
+  KEY_SECONDS,
+  KEY_WINDOWS,
+};
 
 static const struct argp_option options[] = {
-    {"policy", 'p', "FILE", 0, "The policy; with --sweep, random weights when it is left out", 0},
+    {"policy", 'p', "FILE", 0,
+     "The policy; with --sweep or --loop, random weights when it is left out", 0},
     {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32 or bf16 (auto)", 0},
     {"threads", 't', "N", 0, "Threads that share a step's work (1)", 0},
     {"runs", 'n', "N", 0, "Chunks to time (1000; 100 with --sweep)", 0},
@@ -22,12 +32,19 @@ static const struct argp_option options[] = {
      "Compare with every precision and number of threads, with every instruction set of this "
      "machine, and with larger networks",
      0},
+    {"loop", KEY_LOOP, NULL, 0,
+     "Not the policy but the control loop: how punctually it wakes up, beside a loop that only "
+     "sleeps",
+     0},
+    {"seconds", KEY_SECONDS, "S", 0, "--loop: length of a window (60)", 0},
+    {"windows", KEY_WINDOWS, "N", 0, "--loop: windows of each kind, at each rate (5)", 0},
     {0}};
 
 typedef struct bench {
   dpc_cli cli;
   const char* path;  // NULL: random weights
-  bool sweep;
+  bool sweep, loop;
+  dpc_bench_loop_def loop_def;
   int runs, warmup;  // runs 0: not given
   int precision, threads;
   dpc_sampler_options sampler_options;
@@ -68,8 +85,17 @@ static error_t parse(int key, char* text, struct argp_state* state) {
     case KEY_SWEEP:
       b->sweep = true;
       return 0;
+    case KEY_LOOP:
+      b->loop = true;
+      return 0;
+    case KEY_SECONDS:
+      b->loop_def.seconds = dpc_cli_real(state, "--seconds", text, 0.1, 86400);
+      return 0;
+    case KEY_WINDOWS:
+      b->loop_def.windows = dpc_cli_int(state, "--windows", text, 1, 1000);
+      return 0;
     case ARGP_KEY_END:
-      if (b->path == NULL && !b->sweep) argp_error(state, "--policy is missing");
+      if (b->path == NULL && !b->sweep && !b->loop) argp_error(state, "--policy is missing");
       if (b->runs == 0) b->runs = b->sweep ? 100 : 1000;
       return 0;
     default:
@@ -187,7 +213,18 @@ static dpc_status measure_size(bench* b, dpc_bench_size size, dpc_error* error) 
   return status;
 }
 
-static dpc_status run(bench* b, dpc_error* error) {
+static dpc_status run_loop(bench* b, dpc_error* error) {
+  DPC_TRY(dpc_arena_map(&b->arena, ADDRESS_SPACE, error));
+  b->report = dpc_json_object();
+  dpc_status status = make_network(b, DPC_BENCH_SMALL, error);
+  if (status == DPC_OK) {
+    status = dpc_bench_loop(&b->cli, &b->loop_def, &b->network, &b->arena, b->report, error);
+  }
+  dpc_arena_unmap(&b->arena);
+  return status;
+}
+
+static dpc_status run_policy(bench* b, dpc_error* error) {
   const dpc_kernels* kernels = NULL;
   DPC_TRY(dpc_kernels_pick(&kernels, error));
   DPC_TRY(dpc_cpus_read(&b->cpus, error));
@@ -203,6 +240,11 @@ static dpc_status run(bench* b, dpc_error* error) {
     DPC_TRY(measure_size(b, (dpc_bench_size)size, error));
   }
   dpc_json_set_int(b->report, "warmup", b->warmup);
+  return DPC_OK;
+}
+
+static dpc_status run(bench* b, dpc_error* error) {
+  DPC_TRY(b->loop ? run_loop(b, error) : run_policy(b, error));
   dpc_json_set_text(b->report, "policy", b->path != NULL ? b->path : "random weights");
   dpc_json* report = b->report;
   b->report = NULL;
@@ -210,7 +252,8 @@ static dpc_status run(bench* b, dpc_error* error) {
 }
 
 int main(int argc, char** argv) {
-  static bench b = {.warmup = 20, .threads = 1};
+  static bench b = {
+      .warmup = 20, .threads = 1, .loop_def = {.seconds = 60, .windows = 5, .priority = 80}};
   const dpc_cli_program program = {
       .name = "bench",
       .doc =
@@ -221,9 +264,16 @@ int main(int argc, char** argv) {
           "longer, and then does what is done element by element. The bench keeps to one "
           "processor, the last of those that it may use (one for each thread).\n\n"
           "A fair figure needs an idle machine and, for p99.9, at least 1000 runs.\n\n"
+          "--loop measures at 100 and at 500 Hz: windows of the control loop, with its planner and "
+          "a "
+          "robot, and of a loop that only sleeps, by turns, both with real-time priority on the "
+          "last "
+          "processor while the others are kept busy. A miss is a wake-up that is later than a "
+          "period.\n\n"
           "    dpc bench --policy policy/pretrained/pusht.safetensors\n"
           "    dpc bench --policy policy/pretrained/pusht.safetensors --precision bf16\n"
-          "    dpc bench --sweep --json sweep.json",
+          "    dpc bench --sweep --json sweep.json\n"
+          "    dpc bench --loop --seconds 5",
       .options = options,
       .parse = parse,
       .children = (const struct argp_child[]){{.argp = &dpc_sampler_argp}, {0}},

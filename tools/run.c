@@ -14,46 +14,23 @@
 #include <unistd.h>
 
 #include "runtime/clock.h"
+#include "tools/allocations.h"
 #include "tools/cli.h"
+#include "tools/run_latency.h"
 #include "tools/run_report.h"
 
 static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is touched is used
-
-// --- settings -------------------------------------------------------------------------------------
-
-typedef struct run_def {
-  char policy[512];
-  int pace;         // dpc_pace
-  int episodes;     // then stop; 0: until the robot says Bye
-  double duration;  // s, then stop; 0: no limit
-  double lease;     // s, of a command
-  int priority;     // SCHED_FIFO
-  int warm_up;      // plans that are timed before the start
-} run_def;
-
-static const dpc_field run_rows[] = {
-    DPC_TEXT(run_def, policy, "", "the policy's file"),
-    DPC_CHOICE(run_def, pace, "timer", dpc_pace_names,
-               "timer: a tick each period; robot: a tick for each observation, or when it is "
-               "overdue; lockstep: robot and controller wait for each other"),
-    DPC_INT(run_def, episodes, "0", 0, 100000000, "",
-            "stop when so many have ended; 0: when the robot says Bye"),
-    DPC_REAL(run_def, duration, "0", 0, 1e9, "s", "stop after this time; 0: no limit"),
-    DPC_REAL(run_def, lease, "0.5", 0.001, 3600, "s",
-             "how long the robot may follow a command when no other comes; unused in lockstep"),
-    DPC_INT(run_def, priority, "0", 0, 98, "",
-            "real-time priority (SCHED_FIFO) of the control thread; 0: an ordinary thread"),
-    DPC_INT(run_def, warm_up, "50", 1, 10000, "plans", "timed at the start, to choose the delay"),
-};
-static DPC_FIELD_TABLE(run_fields, run_def, "run", "Driving a robot.", run_rows);
+static const size_t SPARE = (size_t)64 << 20;         // for what is made after the policy
 
 typedef struct run {
   dpc_cli cli;
-  run_def def;
+  dpc_run_def def;
   dpc_link_def link_def;
   dpc_controller_def controller_def;
   dpc_engine_def engine;
   dpc_sampler_def sampler;
+  dpc_rt_granted granted;
+  dpc_thread_place control_place, planner_place, link_place;
 
   dpc_arena arena;
   dpc_policy* policy;
@@ -72,7 +49,7 @@ typedef struct run {
 enum { SECTIONS = 5, SAMPLER = 4 };
 
 static void list_sections(run* r, dpc_config_section sections[SECTIONS]) {
-  sections[0] = (dpc_config_section){.table = &run_fields, .def = &r->def};
+  sections[0] = (dpc_config_section){.table = &dpc_run_fields, .def = &r->def};
   sections[1] = (dpc_config_section){.table = &dpc_link_fields, .def = &r->link_def};
   sections[2] = (dpc_config_section){.table = &dpc_controller_fields, .def = &r->controller_def};
   sections[3] = (dpc_config_section){.table = &dpc_engine_fields, .def = &r->engine};
@@ -91,45 +68,26 @@ static dpc_status load(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(dpc_policy_load_for(r->def.policy, &r->engine, &r->arena, &r->policy, error));
   r->sampler = dpc_policy_info(r->policy)->sampler;
   sections[SAMPLER].keep = true;
-  DPC_TRY(dpc_cli_read_config(&r->cli, error));
-  return dpc_planner_create(r->policy, &r->sampler, 1, &r->arena, &r->planner, error);
+  return dpc_cli_read_config(&r->cli, error);
 }
 
-// --- the delay ------------------------------------------------------------------------------------
-
-static dpc_duration tick_period(const run* r) {
-  const int64_t step = dpc_policy_info(r->policy)->interface.period_ns;
-  return (dpc_duration){step / r->controller_def.ticks_per_step};
-}
-
-// Plans inside the tick where nothing else waits for the time that they take.
-static int choose_delay(const run* r, dpc_duration inference) {
-  const int64_t period = tick_period(r).ns;
-  if (r->def.pace == DPC_PACE_LOCKSTEP) return 0;
-  if (r->def.pace == DPC_PACE_ROBOT && inference.ns < period / 2) return 0;
-  const int64_t with_margin = inference.ns + inference.ns / 4 + 1000000;
-  return (int)((with_margin + period - 1) / period);
-}
-
-static dpc_status settle_delay(run* r, dpc_error* error) {
-  static dpc_latency measured;
-  DPC_TRY(dpc_planner_measure(r->planner, r->def.warm_up, &measured, error));
-  const dpc_duration p999 = dpc_latency_quantile(&measured, 0.999);
-  const int wanted = choose_delay(r, p999);
-  const int most = dpc_controller_delay_max(&r->controller_def, dpc_policy_info(r->policy));
-  const bool chosen = r->controller_def.delay == DPC_DELAY_AUTO;
-  // none at all is left by settings that do not fit, which check_fit refuses by name
-  if (chosen) r->controller_def.delay = most < 0 ? 0 : wanted < most ? wanted : most;
-  if (r->controller_def.delay < wanted) {
-    dpc_log(DPC_LOG_WARNING,
-            "a plan takes up to %.1f ms and needs a delay of %d ticks, but it is %d: plans will "
-            "be late",
-            (double)p999.ns * 1e-6, wanted, r->controller_def.delay);
-  }
-  dpc_log(DPC_LOG_INFO, "inference p99.9 %.2f ms, tick %.2f ms: delay %d ticks%s",
-          (double)p999.ns * 1e-6, (double)tick_period(r).ns * 1e-6, r->controller_def.delay,
-          chosen ? ", chosen" : "");
-  return DPC_OK;
+// Planner, memory and latency, in this order: what is measured is what will run.
+static dpc_status prepare(run* r, dpc_error* error) {
+  dpc_run_latency latency = {.def = &r->def,
+                             .policy = r->policy,
+                             .controller = &r->controller_def,
+                             .sampler = &r->sampler,
+                             .arena = &r->arena,
+                             .mark = dpc_arena_mark(&r->arena),
+                             .planner = &r->planner};
+  const bool choose_steps = r->sampler.steps == DPC_STEPS_AUTO;
+  if (choose_steps) r->sampler.steps = dpc_policy_info(r->policy)->sampler.steps;
+  DPC_TRY(dpc_run_make_planner(&latency, error));
+  dpc_arena_trim(&r->arena, SPARE);
+  DPC_TRY(dpc_rt_prepare(dpc_run_rt(&r->def), r->def.priority, &r->granted, error));
+  dpc_run_place(&r->def, &r->granted, &r->control_place, &r->planner_place, &r->link_place);
+  latency.place = r->planner_place;
+  return dpc_run_settle(&latency, choose_steps, error);
 }
 
 // --- start ----------------------------------------------------------------------------------------
@@ -159,24 +117,6 @@ static dpc_status open_signals(dpc_error* error) {
   return DPC_OK;
 }
 
-// Settings that the policy leaves no room for are refused before a robot hears of us.
-static dpc_status check_fit(run* r, dpc_error* error) {
-  const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
-  // the robot observes once per policy step: rows would last too long
-  if (r->def.pace != DPC_PACE_TIMER && r->controller_def.ticks_per_step != 1) {
-    return dpc_fail(error, DPC_ERR_CONFIG,
-                    "controller.ticks_per_step: %d, but with run.pace=%s a tick is a policy step: "
-                    "1, or run.pace=timer",
-                    r->controller_def.ticks_per_step, dpc_pace_names[r->def.pace]);
-  }
-  const size_t mark = dpc_arena_mark(&r->arena);
-  dpc_controller* trial;
-  DPC_TRY(
-      dpc_controller_create(&r->controller_def, info, &info->interface, &r->arena, &trial, error));
-  dpc_arena_release(&r->arena, mark);
-  return DPC_OK;
-}
-
 static dpc_status connect_robot(run* r, dpc_error* error) {
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
   DPC_TRY(dpc_link_create(&r->link_def, &info->interface, "dpc run " DPC_VERSION, &r->arena,
@@ -193,10 +133,11 @@ static dpc_status make_loop(run* r, dpc_error* error) {
   DPC_TRY(dpc_controller_create(&r->controller_def, info, robot, &r->arena, &r->controller, error));
   const dpc_loop_def def = {
       .pace = (dpc_pace)r->def.pace,
-      .period = tick_period(r),
+      .period = dpc_run_period(r->policy, &r->controller_def),
       // in lock-step the delay counts ticks, and whether a thread was quick must not matter
       .plan_in_thread = r->controller_def.delay > 0 && r->def.pace != DPC_PACE_LOCKSTEP,
-      .priority = r->def.priority,
+      .control = r->control_place,
+      .planner = r->planner_place,
   };
   return dpc_loop_create(&def, r->controller, r->planner, dpc_layout_dim(&robot->obs),
                          dpc_layout_dim(&robot->action), &r->arena, &r->loop, error);
@@ -204,15 +145,15 @@ static dpc_status make_loop(run* r, dpc_error* error) {
 
 static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(load(r, sections, error));
-  DPC_TRY(settle_delay(r, error));
-  DPC_TRY(check_fit(r, error));
+  DPC_TRY(prepare(r, error));
   DPC_TRY(connect_robot(r, error));
   DPC_TRY(make_loop(r, error));
   DPC_TRY(dpc_loop_start(r->loop, error));
   const bool waits = r->def.pace == DPC_PACE_LOCKSTEP;
   const dpc_run_link_def def = {.lease = dpc_seconds(waits ? 0 : r->def.lease),
                                 // without this no other machine can be reached
-                                .same_clock = !r->link_def.insecure};
+                                .same_clock = !r->link_def.insecure,
+                                .place = r->link_place};
   return dpc_run_link_start(&r->carrier, &def, r->link, r->loop, error);
 }
 
@@ -287,6 +228,11 @@ static void supervise(run* r) {
 static dpc_status report(run* r, dpc_error* error) {
   r->result.pace = dpc_pace_names[r->def.pace];
   r->result.delay = r->controller_def.delay;
+  r->result.steps = r->sampler.steps;
+  r->result.rt = dpc_rt_mode_names[dpc_run_rt(&r->def)];
+  r->result.memory_locked = r->granted.memory;
+  r->result.control = dpc_loop_thread(r->loop);
+  r->result.planner = dpc_planner_thread(r->planner);
   r->result.loop = dpc_loop_measured(r->loop);
   r->result.inference = dpc_planner_latency(r->planner);
   r->result.controller = dpc_controller_counts(r->controller);
@@ -328,6 +274,7 @@ int main(int argc, char** argv) {
       .config_required = true,
   };
   dpc_error error = {""};
+  dpc_thread_count_heap(dpc_allocations_here);
   dpc_cli_start(&program, argc, argv, &r.cli, NULL);
   const dpc_status status = drive(&r, sections, &error);
   dpc_run_link_stop(&r.carrier);

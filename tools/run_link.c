@@ -153,7 +153,8 @@ dpc_status dpc_run_link_start(dpc_run_link* run, const dpc_run_link_def* setting
   }
   run->notes = ends[0];
   run->notes_in = ends[1];
-  const dpc_thread_def def = {.name = "dpc-link", .stack_size = (size_t)1 << 20};
+  const dpc_thread_def def = {
+      .name = "dpc-link", .stack_size = (size_t)1 << 20, .place = settings->place};
   const dpc_status status = dpc_thread_start(&run->thread, &def, carry, run, error);
   if (status != DPC_OK) {
     close(ends[0]);

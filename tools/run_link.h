@@ -28,6 +28,7 @@ typedef struct dpc_run_note {
 typedef struct dpc_run_link_def {
   dpc_duration lease;  // of each command; 0: until the next
   bool same_clock;     // the robot is on this machine, so that its sample times are our times
+  dpc_thread_place place;
 } dpc_run_link_def;
 
 /// Zeroed before dpc_run_link_start.

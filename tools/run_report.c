@@ -29,6 +29,41 @@ static dpc_json* stage_json(const dpc_latency* latency) {
   return json;
 }
 
+// --- threads -------------------------------------------------------------------------------------
+
+static void print_thread(const dpc_cli* cli, const char* name, const dpc_thread* thread) {
+  if (thread->run == NULL) return;
+  const dpc_thread_usage* usage = &thread->usage;
+  char heap[32] = "not counted";
+  if (usage->heap_calls >= 0) (void)snprintf(heap, sizeof heap, "%" PRId64, usage->heap_calls);
+  dpc_cli_print(cli,
+                "%s thread, %s: page faults %" PRId64 " minor, %" PRId64
+                " major, calls to the heap %s, involuntary switches %" PRId64 "\n",
+                name, thread->realtime ? "real-time" : "ordinary", usage->minor_faults,
+                usage->major_faults, heap, usage->involuntary_switches);
+}
+
+static dpc_json* thread_json(const dpc_thread* thread) {
+  const dpc_thread_usage* usage = &thread->usage;
+  dpc_json* json = dpc_json_object();
+  dpc_json_set_bool(json, "realtime", thread->realtime);
+  dpc_json_set_int(json, "minor_faults", usage->minor_faults);
+  dpc_json_set_int(json, "major_faults", usage->major_faults);
+  if (usage->heap_calls >= 0) dpc_json_set_int(json, "heap_calls", usage->heap_calls);
+  dpc_json_set_int(json, "involuntary_switches", usage->involuntary_switches);
+  return json;
+}
+
+static void add_threads(dpc_json* json, const dpc_run_result* r) {
+  dpc_json_set_text(json, "rt", r->rt);
+  dpc_json_set_bool(json, "memory_locked", r->memory_locked);
+  dpc_json* threads = dpc_json_set(json, "threads", dpc_json_object());
+  dpc_json_set(threads, "control", thread_json(r->control));
+  if (r->planner->run != NULL) dpc_json_set(threads, "planner", thread_json(r->planner));
+}
+
+// --- episodes and counts -------------------------------------------------------------------------
+
 static double mean_score(const dpc_run_result* r) {
   double sum = 0;
   for (int i = 0; i < r->episode_count; ++i) sum += r->episodes[i].score;
@@ -77,6 +112,7 @@ static void add_counts(dpc_json* json, const dpc_run_result* r) {
   } counts[] = {
       {"ticks", r->controller->ticks},
       {"missed_ticks", r->loop->missed},
+      {"overslept_ticks", r->loop->overslept},
       {"overdue_observations", r->loop->overdue},
       {"plans", r->controller->plans},
       {"late_plans", r->controller->late},
@@ -105,6 +141,8 @@ dpc_status dpc_run_report(const dpc_cli* cli, const dpc_run_result* r, dpc_error
   dpc_cli_print(cli, "%-16s %8s %10s %10s %10s %10s\n", "latency, us", "count", "p50", "p99",
                 "p99.9", "max");
   for (int i = 0; i < DPC_COUNT(stages); ++i) print_stage(cli, &stages[i]);
+  print_thread(cli, "control", r->control);
+  print_thread(cli, "planner", r->planner);
   print_people(cli, r);
 
   dpc_json* json = dpc_json_object();
@@ -118,6 +156,8 @@ dpc_status dpc_run_report(const dpc_cli* cli, const dpc_run_result* r, dpc_error
   }
   dpc_json_set_text(json, "pace", r->pace);
   dpc_json_set_int(json, "delay", r->delay);
+  dpc_json_set_int(json, "steps", r->steps);
+  add_threads(json, r);
   add_counts(json, r);
   return dpc_cli_report(cli, json, error);
 }

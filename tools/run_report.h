@@ -1,5 +1,5 @@
-/// What dpc-run says at the end: a latency table per stage, what was missed, and the scores that
-/// the robot reported.
+/// What dpc-run says at the end: a latency table per stage, what disturbed the real-time threads, what
+/// was missed, and the scores that the robot reported.
 #pragma once
 
 #include "tools/cli.h"
@@ -16,6 +16,10 @@ typedef struct dpc_run_episode {
 typedef struct dpc_run_result {
   const char* pace;
   int delay;  // ticks
+  int steps;  // denoising
+  const char* rt;
+  bool memory_locked;
+  const dpc_thread *control, *planner;  // the planner's is zeroed where it plans inside the tick
   int episode_count;
   dpc_run_episode* episodes;  // [episode_count], in the order in which they ended
   uint64_t lost;              // times the robot was gone
