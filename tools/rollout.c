@@ -76,7 +76,9 @@ static dpc_tick_input input_now(const dpc_rollout* r) {
                           .epoch = r->epoch,
                           .seed = r->seed,
                           .obs = r->obs,
-                          .fresh = true};
+                          .fresh = true,
+                          // each episode counts by itself, whatever the one before ended with
+                          .acknowledged = dpc_push_task_progress(r->task).steps == 0};
 }
 
 // A tick's second half, with the plan if it asked for one, and what the world makes of it.
