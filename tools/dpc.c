@@ -25,6 +25,7 @@ static const command commands[] = {
     {"eval", "rollouts in process: score and success with confidence intervals"},
     {"sim", "serve the push world as a robot"},
     {"run", "drive a robot with a policy, in real time"},
+    {"ack", "acknowledge the fault in which a controller holds its robot"},
     {"bench", "time of a denoising step and of a chunk"},
     {"export", "a policy's network for other runtimes (ONNX)"},
     {"verify", "compare the network with reference tensors"},
