@@ -55,7 +55,7 @@ DPC_NODISCARD dpc_status dpc_policy_work_create(const dpc_policy* policy,
 /// Allocates: no. Blocks: until they have ended. Thread: the work area's owner.
 void dpc_policy_work_destroy(dpc_policy_work* work);
 
-/// Denoising steps per chunk.
+/// Evaluations of the network per chunk: the sampler's steps, with heun 2 K - 1.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_policy_steps(const dpc_policy_work* work);
 

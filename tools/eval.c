@@ -178,7 +178,7 @@ static void print_table(const eval* e) {
   const dpc_sampler_def* sampler = &e->def.rollout.sampler;
   dpc_cli_print(&e->cli, "%s: %d episodes, seeds %" PRIu64 " to %" PRIu64 ", %s with %d steps",
                 e->policy_path, s->episodes, e->seeds.first, e->seeds.end - 1,
-                sampler->kind == DPC_SAMPLER_DDIM ? "DDIM" : "DDPM", sampler->steps);
+                dpc_sampler_kind_names[sampler->kind], sampler->steps);
   if (e->delay > 0) dpc_cli_print(&e->cli, ", delay %d", e->delay);
   dpc_cli_print(&e->cli, ", %.1f s\n\n", e->seconds);
   dpc_cli_print(&e->cli, "             mean   95 %% confidence\n");
@@ -210,6 +210,7 @@ static void set_settings(dpc_json* json, const eval* e) {
   dpc_json_set_int(json, "steps", sampler->steps);
   dpc_json_set_text(json, "grid", dpc_grid_names[sampler->grid]);
   dpc_json_set_real(json, "eta", sampler->eta);
+  dpc_json_set_real(json, "temperature", sampler->temperature);
   const dpc_engine_info engine = dpc_engine_describe(dpc_policy_engine(e->policy));
   dpc_json_set_text(json, "precision", engine.precision);
   dpc_json_set_text(json, "isa", engine.isa);
