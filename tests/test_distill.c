@@ -373,6 +373,9 @@ static const char tiny[] =
 static void test_the_program_from_teacher_to_student(void** state) {
   (void)state;
   char path[64];
+#ifdef __SANITIZE_ADDRESS__
+  skip();  // it takes many seconds to shadow the program's address space each time it starts
+#endif
   assert_non_null(mkdtemp(base));
   (void)snprintf(path, sizeof path, "%s/teacher.safetensors", base);
   assert_ok(dpc_checkpoint_save(path, &teacher.info, teacher.unet, teacher.params, false, NULL, 0,
