@@ -36,6 +36,16 @@ dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** ou
   return DPC_OK;
 }
 
+dpc_status dpc_teacher_match(const dpc_teacher* teacher, const dpc_checkpoint_info* student,
+                             dpc_error* error) {
+  const dpc_checkpoint_info* info = &teacher->info;
+  const dpc_status status = dpc_interface_match(&info->interface, &student->interface, error);
+  if (status != DPC_OK) return dpc_fail_prefix(error, status, "teacher and dataset: ");
+  if (memcmp(&info->relative, &student->relative, sizeof info->relative) == 0) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_MISMATCH,
+                  "teacher and dataset: not the same actions are relative; see dataset.action");
+}
+
 // --- making it ------------------------------------------------------------------------------------
 
 // What one thread needs.

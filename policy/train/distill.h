@@ -47,6 +47,12 @@ typedef struct dpc_teacher {
 DPC_NODISCARD dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** out,
                                           dpc_error* error);
 
+/// That a student observes and commands what its teacher does, its actions relative where the
+/// teacher's are. DPC_ERR_MISMATCH says what is different.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_teacher_match(const dpc_teacher* teacher,
+                                           const dpc_checkpoint_info* student, dpc_error* error);
+
 /// The sampler that the teacher goes with, on a grid and at a temperature like the student's.
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_sampler_def dpc_distill_teacher_sampler(const dpc_distill_def* def, const dpc_teacher* teacher,

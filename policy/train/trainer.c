@@ -64,19 +64,6 @@ static dpc_status check_reach(const dpc_train_settings* settings, const dpc_data
                   clip, dataset->action_reach);
 }
 
-static dpc_status match_teacher(const dpc_trainer* trainer, dpc_error* error) {
-  const dpc_interface* teacher = &trainer->teacher->info.interface;
-  DPC_TRY(dpc_train_settings_match_teacher(&trainer->settings, trainer->teacher, error));
-  const dpc_status status = dpc_interface_match(teacher, &trainer->info.interface, error);
-  if (status != DPC_OK) return dpc_fail_prefix(error, status, "teacher and dataset: ");
-  if (memcmp(&trainer->teacher->info.relative, &trainer->info.relative,
-             sizeof trainer->info.relative) == 0) {
-    return DPC_OK;
-  }
-  return dpc_fail(error, DPC_ERR_MISMATCH,
-                  "teacher and dataset: not the same actions are relative; see dataset.action");
-}
-
 static dpc_status create_distill(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
   const dpc_distill_parts parts = {.def = &trainer->settings.distill,
                                    .teacher = trainer->teacher,
@@ -84,7 +71,8 @@ static dpc_status create_distill(dpc_trainer* trainer, dpc_arena* arena, dpc_err
                                    .sampler = &trainer->settings.sampler,
                                    .threads = dpc_workers_count(trainer->workers),
                                    .count_max = dpc_batch_loss_shard(&trainer->settings.train)};
-  DPC_TRY(match_teacher(trainer, error));
+  DPC_TRY(dpc_train_settings_match_teacher(&trainer->settings, trainer->teacher, error));
+  DPC_TRY(dpc_teacher_match(trainer->teacher, &trainer->info, error));
   return dpc_distill_create(&parts, arena, &trainer->distill, error);
 }
 
