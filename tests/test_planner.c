@@ -79,7 +79,7 @@ static void test_settled_rows_travel_to_the_thread(void** state) {
   dpc_error error = {""};
   float fixed[CHUNK];
   dpc_planner *inline_planner = make_planner(), *threaded = make_planner();
-  assert_ok(dpc_planner_start(threaded, 0, &error), &error);
+  assert_ok(dpc_planner_start(threaded, &(dpc_thread_place){0}, &error), &error);
   for (int rows = 0; rows <= SMALL_HORIZON; rows += 4) {
     for (int i = 0; i < CHUNK; ++i) fixed[i] = 200 + (float)i;
     dpc_plan_request request = request_for((uint32_t)rows);
