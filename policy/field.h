@@ -47,6 +47,7 @@ typedef struct dpc_field {
   const char* unit;          // "" where there is none
   const char* doc;           // one sentence
   const char* const* names;  // DPC_CHOICE: value names, NULL-terminated
+  bool later;                // than the first files: one without it means the default
 } dpc_field;
 
 typedef struct dpc_field_table {
@@ -75,6 +76,9 @@ typedef struct dpc_field_table {
   DPC_ROW(DPC_FIELD_UINT64, def_type, member, fallback_, "", doc_, .max = 0x1p64)
 #define DPC_REAL(def_type, member, fallback_, min_, max_, unit_, doc_) \
   DPC_ROW(DPC_FIELD_REAL, def_type, member, fallback_, unit_, doc_, .min = min_, .max = max_)
+#define DPC_REAL_LATER(def_type, member, fallback_, min_, max_, unit_, doc_)                  \
+  DPC_ROW(DPC_FIELD_REAL, def_type, member, fallback_, unit_, doc_, .min = min_, .max = max_, \
+          .later = true)
 #define DPC_CHOICE(def_type, member, fallback_, names_, doc_) \
   DPC_ROW(DPC_FIELD_CHOICE, def_type, member, fallback_, "", doc_, .names = names_)
 #define DPC_TEXT(def_type, member, fallback_, doc_) \

@@ -144,11 +144,14 @@ dpc_status dpc_metadata_read_fields(const dpc_safetensors* file, const dpc_field
                                     void* def, dpc_error* error) {
   DPC_TRY(check_known(file, table, error));
   for (int i = 0; i < table->count; ++i) {
+    const dpc_field* field = &table->fields[i];
     char key[KEY_MAX];
-    snprintf(key, sizeof key, "%s.%s", table->section, table->fields[i].key);
-    const char* text = find_text(file, key, error);
+    snprintf(key, sizeof key, "%s.%s", table->section, field->key);
+    const char* text = dpc_safetensors_metadata(file, key);
+    if (text == NULL && field->later) text = field->fallback;
+    if (text == NULL) text = find_text(file, key, error);
     if (text == NULL) return DPC_ERR_FORMAT;
-    if (dpc_field_parse(table, &table->fields[i], text, def, error) != DPC_OK) {
+    if (dpc_field_parse(table, field, text, def, error) != DPC_OK) {
       return dpc_fail_prefix(error, DPC_ERR_FORMAT, "%s: ", dpc_safetensors_path(file));
     }
   }

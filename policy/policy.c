@@ -28,6 +28,7 @@ struct dpc_policy_work {
   int size;           // values of a chunk
   float* cond;        // [chunks_max][cond_size], normalised
   float* x;           // [chunks_max][size], normalised; noise that becomes the chunk
+  float* memory;      // like x, the sampler's
   float* prediction;  // like x
   float* noise;       // [size]
   float* newest;      // [chunks_max][observation dim], physical; what actions may be relative to
@@ -112,13 +113,14 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
                             .size = (int)size,
                             .cond = DPC_TAKE(arena, float, chunks*(size_t)unet->global_cond_dim),
                             .x = DPC_TAKE(arena, float, chunks* size),
+                            .memory = DPC_TAKE(arena, float, chunks* size),
                             .prediction = DPC_TAKE(arena, float, chunks* size),
                             .noise = DPC_TAKE(arena, float, size),
                             .newest = DPC_TAKE(arena, float, chunks* obs_dim),
                             .keys = DPC_TAKE(arena, dpc_rng_key, chunks),
                             .plans = DPC_TAKE(arena, uint32_t, chunks)};
-  if (work->cond == NULL || work->x == NULL || work->prediction == NULL || work->noise == NULL ||
-      work->newest == NULL || work->keys == NULL || work->plans == NULL) {
+  if (work->cond == NULL || work->x == NULL || work->memory == NULL || work->prediction == NULL ||
+      work->noise == NULL || work->newest == NULL || work->keys == NULL || work->plans == NULL) {
     return dpc_arena_full(arena, "a policy's work area", error);
   }
   const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
@@ -199,8 +201,9 @@ static dpc_status begin_one(const dpc_policy* policy, dpc_policy_work* work, int
          sizeof(float) * (size_t)obs_dim);
   work->keys[at] = query->key;
   work->plans[at] = query->plan;
-  dpc_rng_normal(query->key, DPC_STREAM_POLICY_NOISE, query->plan, 0, work->size,
-                 work->x + (ptrdiff_t)at * work->size);
+  float* x = work->x + (ptrdiff_t)at * work->size;
+  dpc_rng_normal(query->key, DPC_STREAM_POLICY_NOISE, query->plan, 0, work->size, x);
+  dpc_sampler_begin(work->sampler, work->size, x, work->memory + (ptrdiff_t)at * work->size);
   const dpc_status status = check_query(info, query, error);
   if (status == DPC_OK) {
     dpc_normalizer_apply(&info->obs_normalizer, query->obs, info->policy.n_obs, cond);
@@ -249,8 +252,8 @@ void dpc_policy_denoise(const dpc_policy* policy, dpc_policy_work* work, int i) 
       dpc_rng_normal(work->keys[c], DPC_STREAM_POLICY_NOISE, work->plans[c], (uint32_t)i + 1,
                      work->size, work->noise);
     }
-    dpc_sampler_step(work->sampler, i, work->prediction + at, work->noise, work->size,
-                     work->x + at);
+    dpc_sampler_step(work->sampler, i, work->prediction + at, work->noise, work->size, work->x + at,
+                     work->memory + at);
   }
 }
 

@@ -62,7 +62,7 @@ void dpc_policy_work_destroy(dpc_policy_work* work);
 DPC_NODISCARD dpc_status dpc_policy_guide(const dpc_policy* policy, dpc_policy_work* work,
                                           dpc_arena* arena, dpc_error* error);
 
-/// Denoising steps per chunk.
+/// Evaluations of the network per chunk: the sampler's steps, with heun 2 K - 1.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_policy_steps(const dpc_policy_work* work);
 

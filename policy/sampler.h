@@ -1,16 +1,27 @@
-/// From noise to an action chunk, one denoising update at a time: DDPM (Ho et al. 2020, arXiv
-/// 2006.11239) and DDIM (Song et al. 2020, arXiv 2010.02502) with the conventions of diffusers.
-/// On a flow schedule DDIM without eta is Euler's method.
+/// From noise to an action chunk, one evaluation of the network and one update at a time.
 ///
+///   ddim         Song et al. 2020, arXiv 2010.02502; on a flow schedule, without eta, Euler's method
+///   ddpm         Ho et al. 2020, arXiv 2006.11239; both with the conventions of diffusers
+///   dpmpp_2m     DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095), order 2; the last step of order 1
+///   heun         Heun's method on a flow, order 2: two evaluations a step, but one in the last
+///   consistency  Song et al. 2023, arXiv 2303.01469: clean at once, then back to less noise
+///
+///   dpc_sampler_begin(sampler, n, x, memory);
 ///   for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
 ///     prediction = network(x, dpc_sampler_timestep(sampler, i), obs);
-///     dpc_sampler_step(sampler, i, prediction, noise, n, x);
+///     dpc_sampler_step(sampler, i, prediction, noise, n, x, memory);
 ///   }
 #pragma once
 
 #include "policy/schedule.h"
 
-typedef enum dpc_sampler_kind { DPC_SAMPLER_DDIM, DPC_SAMPLER_DDPM } dpc_sampler_kind;
+typedef enum dpc_sampler_kind {
+  DPC_SAMPLER_DDIM,
+  DPC_SAMPLER_DDPM,
+  DPC_SAMPLER_DPMPP_2M,
+  DPC_SAMPLER_HEUN,
+  DPC_SAMPLER_CONSISTENCY
+} dpc_sampler_kind;
 
 /// Which K of the T training timesteps are visited, from noisy to clean. A flow schedule has one
 /// grid of its own, T - i T / K: equal steps from all noise to clean, whatever is set here.
@@ -36,6 +47,7 @@ typedef struct dpc_sampler_def {
   double clip;             // limit of the predicted clean chunk, normalised units; 0 = off
   int variance;            // DDPM: dpc_variance
   bool recompute_epsilon;  // DDIM: epsilon from the clipped clean chunk; diffusers does not
+  double temperature;      // scale of the noise that is begun with and of what is added
 } dpc_sampler_def;
 
 /// Section "sampler".
@@ -48,7 +60,8 @@ typedef struct dpc_sampler dpc_sampler;
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_sampler_def dpc_sampler_def_default(void);
 
-/// Ranges of all fields, and that they go with the schedule: 1 <= steps <= T, no ddpm on flow.
+/// Ranges of all fields, and that they go with the schedule: 1 <= steps <= T, no ddpm on flow, heun
+/// only there.
 /// DPC_ERR_CONFIG names the field.
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_sampler_def_check(const dpc_sampler_def* def,
@@ -61,20 +74,25 @@ DPC_NODISCARD dpc_status dpc_sampler_create(const dpc_sampler_def* def,
                                             const dpc_schedule* schedule, dpc_arena* arena,
                                             dpc_sampler** out, dpc_error* error);
 
-/// Denoising steps K.
+/// Evaluations of the network: K, with heun 2 K - 1.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_sampler_steps(const dpc_sampler* sampler);
 
-/// The training timestep that step i, in [0, K), evaluates; whole but for flow.
+/// The training timestep of evaluation i; whole but for flow.
 /// Allocates: no. Blocks: no. Thread: any.
 float dpc_sampler_timestep(const dpc_sampler* sampler, int i);
 
-/// True when step i adds noise; the last step never does.
+/// True when noise is added after evaluation i; never after the last.
 /// Allocates: no. Blocks: no. Thread: any.
 bool dpc_sampler_stochastic(const dpc_sampler* sampler, int i);
 
-/// One denoising update in place: x, [n], at timestep i of the grid becomes x at the next one,
-/// given the network's prediction [n]. `noise` [n], standard normals, is read only where the step
-/// is stochastic; NULL is fine elsewhere. Allocates: no. Blocks: no. Thread: any.
+/// Begin: x [n], standard normals, becomes the noise to denoise; memory [n] is cleared.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_sampler_begin(const dpc_sampler* sampler, int n, float* x, float* memory);
+
+/// One update in place, given the network's prediction [n] of x at the timestep of evaluation i: x, [n],
+/// becomes what evaluation i + 1 is asked about, or the clean chunk. `noise` [n], standard normals, is
+/// read only where the step is stochastic; NULL is fine elsewhere. `memory` [n] is the rule's own,
+/// from one evaluation to the next. Allocates: no. Blocks: no. Thread: any.
 void dpc_sampler_step(const dpc_sampler* sampler, int i, const float* prediction,
-                      const float* noise, int n, float* x);
+                      const float* noise, int n, float* x, float* memory);

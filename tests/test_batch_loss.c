@@ -78,7 +78,12 @@ static bench make(int prefix_max, int schedule, int prediction) {
 
 static void start(bench* b) {
   assert_ok(dpc_workers_create(1, &arena, &b->workers, &error), &error);
-  const dpc_batch_loss_parts parts = {b->dataset, b->unet, b->schedule, &b->train, b->workers, key};
+  const dpc_batch_loss_parts parts = {.dataset = b->dataset,
+                                      .unet = b->unet,
+                                      .schedule = b->schedule,
+                                      .train = &b->train,
+                                      .workers = b->workers,
+                                      .key = key};
   assert_ok(dpc_batch_loss_create(&parts, &arena, &b->loss, &error), &error);
 }
 

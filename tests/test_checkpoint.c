@@ -250,6 +250,26 @@ static const struct {
     {"train.prefix_max", "2", "has shape"},  // these weights know no mask
 };
 
+// A file from before a setting was means the setting's default; a bad one is refused all the same.
+static void test_a_later_setting_may_be_missing(void** state) {
+  (void)state;
+  dpc_error error = {""};
+  contents* c = open_contents();
+  set_entry(c, "sampler.temperature", NULL);
+  save_contents(c);
+  const size_t mark = dpc_arena_mark(&arena);
+  dpc_checkpoint_info read;
+  dpc_unet* read_unet = NULL;
+  float* read_params = NULL;
+  assert_ok(dpc_checkpoint_load(path, &arena, &read, &read_unet, &read_params, &error), &error);
+  assert_true(read.sampler.temperature == 1.0);
+  dpc_arena_release(&arena, mark);
+  c = open_contents();
+  set_entry(c, "sampler.temperature", "-1");
+  save_contents(c);
+  assert_refused("sampler.temperature: '-1' is not allowed");
+}
+
 static void test_wrong_entries_are_refused_by_name(void** state) {
   (void)state;
   for (int i = 0; i < DPC_COUNT(wrong_entries); ++i) {
@@ -424,6 +444,7 @@ int main(void) {
       cmocka_unit_test(test_what_is_saved_is_loaded_bit_for_bit),
       cmocka_unit_test(test_relative_actions_are_recorded),
       cmocka_unit_test(test_bfloat16_is_half_the_size_and_close),
+      cmocka_unit_test(test_a_later_setting_may_be_missing),
       cmocka_unit_test(test_wrong_entries_are_refused_by_name),
       cmocka_unit_test(test_each_tensor_is_needed),
       cmocka_unit_test(test_wrong_tensors_are_refused_by_name),

@@ -99,7 +99,7 @@ static void test_what_changes_the_scores(void** state) {
                {"--sampler ddim", true},  {"--steps 10", true},
                {"--grid leading", true},  {"--eta 0", true},
                {"--delay 0", true},       {"--n-actions 8", true},
-               {"--mode wait", true},     {"--mode prefix", true},
+               {"--mode wait", true},     {"--mode prefix", false},
                {"--rate 10", true},       {"--rate 50", false},
                {"--mode blend", false},   {"--delay 2 --mode wait", false},
                {"--seed 0", true},        {"--steps 3 --grid trailing", false},

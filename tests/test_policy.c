@@ -82,19 +82,20 @@ static void act_by_hand(const dpc_sampler_def* def, uint32_t plan, float* chunk)
   assert_ok(dpc_sampler_create(def, schedule, &arena, &sampler, &error), &error);
   assert_ok(dpc_engine_create(&engine_def, unet, params, &arena, &engine, &error), &error);
   float timesteps[100];
-  for (int i = 0; i < def->steps; ++i) timesteps[i] = dpc_sampler_timestep(sampler, i);
-  assert_ok(dpc_engine_work_create(engine, timesteps, def->steps, 1, &arena, &work, &error),
-            &error);
-  float cond[N_OBS * OBS_DIM], x[CHUNK], prediction[CHUNK], noise[CHUNK];
+  const int count = dpc_sampler_steps(sampler);
+  for (int i = 0; i < count; ++i) timesteps[i] = dpc_sampler_timestep(sampler, i);
+  assert_ok(dpc_engine_work_create(engine, timesteps, count, 1, &arena, &work, &error), &error);
+  float cond[N_OBS * OBS_DIM], x[CHUNK], memory[CHUNK], prediction[CHUNK], noise[CHUNK];
   for (int i = 0; i < N_OBS * OBS_DIM; ++i) {
     cond[i] = obs[i] * obs_scale[i % OBS_DIM] + obs_offset[i % OBS_DIM];
   }
   dpc_engine_observe(engine, work, 1, cond);
   dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, 0, CHUNK, x);
-  for (int i = 0; i < def->steps; ++i) {
+  dpc_sampler_begin(sampler, CHUNK, x, memory);
+  for (int i = 0; i < count; ++i) {
     dpc_engine_step(engine, work, i, 1, x, prediction);
     dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, plan, (uint32_t)i + 1, CHUNK, noise);
-    dpc_sampler_step(sampler, i, prediction, noise, CHUNK, x);
+    dpc_sampler_step(sampler, i, prediction, noise, CHUNK, x, memory);
   }
   for (int i = 0; i < CHUNK; ++i) {
     chunk[i] = (x[i] - action_offset[i % ACTION_DIM]) / action_scale[i % ACTION_DIM];
@@ -103,11 +104,14 @@ static void act_by_hand(const dpc_sampler_def* def, uint32_t plan, float* chunk)
 
 static void test_acting_is_the_loop_over_the_modules(void** state) {
   (void)state;
-  for (int choice = 0; choice < 4; ++choice) {
+  static const int kinds[] = {DPC_SAMPLER_DDIM, DPC_SAMPLER_DDPM, DPC_SAMPLER_DPMPP_2M,
+                              DPC_SAMPLER_CONSISTENCY};
+  for (int choice = 0; choice < 8; ++choice) {
     dpc_sampler_def def = dpc_sampler_def_default();
-    def.kind = choice % 2;
-    def.steps = choice < 2 ? 10 : 3;
-    def.eta = choice < 2 ? 0.0 : 0.5;
+    def.kind = kinds[choice % 4];
+    def.steps = choice < 4 ? 10 : 3;
+    def.eta = choice < 4 ? 0.0 : 0.5;
+    def.temperature = choice < 4 ? 1.0 : 0.7;
     float chunk[CHUNK], expected[CHUNK];
     const size_t mark = dpc_arena_mark(&arena);
     act(make_work(&def), key, 3, chunk);

@@ -109,7 +109,7 @@ static void test_each_step_equals_numpy(void** state) {
     for (int i = 0; i < N; ++i) result[i] = strtod(row.cells[12 + 3 * N + i], NULL);
     const int step = atoi(row.cells[10]);
     assert_true(dpc_sampler_timestep(sampler, step) == strtof(row.cells[11], NULL));
-    dpc_sampler_step(sampler, step, values[1], values[2], N, values[0]);
+    dpc_sampler_step(sampler, step, values[1], values[2], N, values[0], (float[N]){0});
     for (int i = 0; i < N; ++i) {
       const double apart = fabs(values[0][i] - result[i]) / fmax(1.0, fabs(result[i]));
       assert_true(apart <= 1e-6);
@@ -120,6 +120,57 @@ static void test_each_step_equals_numpy(void** state) {
   fclose(file);
   print_message("%d steps, worst difference %.2g\n", rows, worst);
   assert_true(rows > 500);
+}
+
+// Every evaluation of whole ways, with what is remembered from one to the next.
+static void test_each_way_equals_numpy(void** state) {
+  (void)state;
+  enum { N = 2 };
+  FILE* file = open_golden(DPC_SOURCE_DIR "/tests/golden/sampler_paths.csv");
+  static const char* const keys[] = {"kind", NULL, NULL,   "steps",
+                                     "grid", NULL, "clip", "temperature"};
+  const size_t mark = dpc_arena_mark(&arena);
+  const dpc_sampler* sampler = NULL;
+  float memory[N];
+  csv_row row;
+  int rows = 0, next = 0;
+  double worst = 0.0;
+  for (; read_row(file, &row); ++rows) {
+    assert_int_equal(row.count, 10 + 4 * N);
+    float x[N], prediction[N], noise[N];
+    const int step = atoi(row.cells[8]);
+    if (step == 0) {
+      if (sampler != NULL) assert_int_equal(next, dpc_sampler_steps(sampler));
+      dpc_arena_release(&arena, mark);
+      dpc_schedule_def schedule = dpc_schedule_def_default();
+      set(&dpc_schedule_fields, "kind", row.cells[1], &schedule);
+      set(&dpc_schedule_fields, "prediction", row.cells[5], &schedule);
+      dpc_sampler_def def = dpc_sampler_def_default();
+      for (int i = 0; i < DPC_COUNT(keys); ++i) {
+        if (keys[i] != NULL) set(&dpc_sampler_fields, keys[i], row.cells[i], &def);
+      }
+      sampler =
+          make_sampler(&def, make_schedule(schedule.kind, atoi(row.cells[2]), schedule.prediction));
+      for (int i = 0; i < N; ++i) x[i] = 0.0f;
+      dpc_sampler_begin(sampler, N, x, memory);
+      next = 0;
+    }
+    assert_int_equal(step, next++);
+    for (int i = 0; i < N; ++i) x[i] = strtof(row.cells[10 + i], NULL);
+    for (int i = 0; i < N; ++i) prediction[i] = strtof(row.cells[10 + N + i], NULL);
+    for (int i = 0; i < N; ++i) noise[i] = strtof(row.cells[10 + 2 * N + i], NULL);
+    assert_near(dpc_sampler_timestep(sampler, step), strtod(row.cells[9], NULL), 1e-5);
+    dpc_sampler_step(sampler, step, prediction, noise, N, x, memory);
+    for (int i = 0; i < N; ++i) {
+      const double result = strtod(row.cells[10 + 3 * N + i], NULL);
+      const double apart = fabs(x[i] - result) / fmax(1.0, fabs(result));
+      assert_true(apart <= 1e-5);
+      worst = fmax(worst, apart);
+    }
+  }
+  fclose(file);
+  print_message("%d evaluations, worst difference %.2g\n", rows, worst);
+  assert_true(rows > 400);
 }
 
 // --- properties -----------------------------------------------------------------------------------
@@ -139,14 +190,15 @@ static void predict_perfectly(const dpc_sampler* sampler, int i, const dpc_sched
 static double miss(const dpc_sampler_def* def, const dpc_schedule* schedule) {
   enum { N = 32 };
   const dpc_rng_key key = {3, 4};
-  float clean[N], x[N], noise[N], prediction[N];
+  float clean[N], x[N], memory[N], noise[N], prediction[N];
   dpc_rng_uniform(key, DPC_STREAM_TEST, 0, 0, N, clean);
   dpc_rng_normal(key, DPC_STREAM_TEST, 1, 0, N, x);
   const dpc_sampler* sampler = make_sampler(def, schedule);
-  for (int i = 0; i < def->steps; ++i) {
+  dpc_sampler_begin(sampler, N, x, memory);
+  for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
     predict_perfectly(sampler, i, schedule, clean, x, N, prediction);
     dpc_rng_normal(key, DPC_STREAM_TEST, 2, (uint32_t)i, N, noise);
-    dpc_sampler_step(sampler, i, prediction, noise, N, x);
+    dpc_sampler_step(sampler, i, prediction, noise, N, x, memory);
   }
   double worst = 0.0;
   for (int j = 0; j < N; ++j) worst = fmax(worst, fabs((double)x[j] - clean[j]));
@@ -156,14 +208,16 @@ static double miss(const dpc_sampler_def* def, const dpc_schedule* schedule) {
 // A network that knows the clean chunk leads every sampler to it, from any noise.
 static void test_a_perfect_network_is_followed_to_the_clean_chunk(void** state) {
   (void)state;
-  for (int choice = 0; choice < 2 * 3 * 3 * 3; ++choice) {
+  static const int kinds[] = {DPC_SAMPLER_DDIM, DPC_SAMPLER_DDPM, DPC_SAMPLER_DPMPP_2M,
+                              DPC_SAMPLER_CONSISTENCY};
+  for (int choice = 0; choice < 4 * 3 * 3 * 3; ++choice) {
     const size_t mark = dpc_arena_mark(&arena);
     dpc_sampler_def def = dpc_sampler_def_default();
-    def.kind = choice % 2;
-    def.grid = choice / 2 % 3;
-    def.steps = choice / 6 % 3 * 24 + 2;
+    def.kind = kinds[choice % 4];
+    def.grid = choice / 4 % 3;
+    def.steps = choice / 12 % 3 * 24 + 2;
     def.eta = 0.5;
-    const int prediction = choice / 18;
+    const int prediction = choice / 36;
     assert_near(miss(&def, make_schedule(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, prediction)), 0.0,
                 1e-4);
     dpc_arena_release(&arena, mark);
@@ -174,15 +228,18 @@ static void test_a_perfect_network_is_followed_to_the_clean_chunk(void** state) 
 static void test_flow_is_followed_in_any_number_of_steps(void** state) {
   (void)state;
   static const int predictions[] = {DPC_PREDICT_VELOCITY, DPC_PREDICT_SAMPLE};
-  for (int choice = 0; choice < 2 * 2 * 2 * 100; ++choice) {
+  static const int kinds[] = {DPC_SAMPLER_DDIM, DPC_SAMPLER_DPMPP_2M, DPC_SAMPLER_HEUN,
+                              DPC_SAMPLER_CONSISTENCY};
+  for (int choice = 0; choice < 4 * 2 * 2 * 2 * 20; ++choice) {
     const size_t mark = dpc_arena_mark(&arena);
     dpc_sampler_def def = dpc_sampler_def_default();
     def.clip = choice % 2;
     def.eta = choice / 2 % 2 * 0.7;
-    def.steps = choice / 8 + 1;
+    def.kind = kinds[choice / 8 % 4];
+    def.steps = choice / 32 * 5 + 1;
     const dpc_schedule* schedule =
         make_schedule(DPC_SCHEDULE_FLOW, 100, predictions[choice / 4 % 2]);
-    assert_near(miss(&def, schedule), 0.0, 1e-5);
+    assert_near(miss(&def, schedule), 0.0, 2e-5);
     dpc_arena_release(&arena, mark);
   }
 }
@@ -205,12 +262,171 @@ static void test_flow_without_a_clip_is_euler(void** state) {
         const float velocity = (float)sin(i + 1.0);
         assert_near(dpc_sampler_timestep(sampler, i), 100.0 * (1.0 - (double)i / steps), 1e-5);
         assert_false(dpc_sampler_stochastic(sampler, i));
-        dpc_sampler_step(sampler, i, &velocity, NULL, 1, &x);
+        dpc_sampler_step(sampler, i, &velocity, NULL, 1, &x, &(float){0});
         euler += velocity / (double)steps;
         assert_near(x, euler, 1e-5);
       }
       dpc_arena_release(&arena, mark);
     }
+  }
+}
+
+// --- against a network that is exact ----------------------------------------------------------------
+
+// Data of one dimension, normal: the clean value to expect of x is known in closed form.
+static const double mean = 0.3, deviation = 0.4;
+
+static double spread_at(dpc_noise_level level) {
+  return hypot(level.signal * deviation, level.noise);
+}
+
+static double expect_clean(dpc_noise_level level, double x) {
+  const double variance = level.signal * level.signal * deviation * deviation;
+  const double gain = level.signal * deviation * deviation / (variance + level.noise * level.noise);
+  return mean + gain * (x - level.signal * mean);
+}
+
+// What the network that minimises the loss answers, by the schedule's kind of prediction.
+static float answer(const dpc_schedule* schedule, double timestep, double x) {
+  const dpc_noise_level level = dpc_schedule_level(schedule, timestep);
+  const dpc_reading reading = dpc_schedule_reading(schedule, level);
+  return (float)((expect_clean(level, x) - reading.clean_x * x) / reading.clean_p);
+}
+
+// Where a way from x is after some evaluations; `noise` is what is drawn on it.
+static double follow(const dpc_sampler* sampler, const dpc_schedule* schedule, double from,
+                     int evaluations, const float* noise) {
+  float x = (float)from, memory = 0.0f;
+  for (int i = 0; i < evaluations; ++i) {
+    const float prediction = answer(schedule, (double)dpc_sampler_timestep(sampler, i), (double)x);
+    dpc_sampler_step(sampler, i, &prediction, &noise[i], 1, &x, &memory);
+  }
+  return (double)x;
+}
+
+// Every update is linear, so mean and variance of what comes out are known from few ways: one from
+// the middle, one from a unit beside it, and one for each noise that is added.
+static void measure_moments(const dpc_sampler_def* def, const dpc_schedule* schedule,
+                            double moments[2]) {
+  static float noise[1000];
+  const dpc_sampler* sampler = make_sampler(def, schedule);
+  memset(noise, 0, sizeof noise);
+  moments[0] = follow(sampler, schedule, 0.0, def->steps, noise);
+  const double slope = follow(sampler, schedule, 1.0, def->steps, noise) - moments[0];
+  moments[1] = slope * slope;
+  for (int i = 0; i < def->steps; ++i) {
+    noise[i] = 1.0f;
+    const double effect = follow(sampler, schedule, 0.0, def->steps, noise) - moments[0];
+    moments[1] += effect * effect;
+    noise[i] = 0.0f;
+  }
+}
+
+static void test_ddim_as_random_as_can_be_is_ddpm(void** state) {
+  (void)state;
+  static const int schedules[] = {DPC_SCHEDULE_LINEAR, DPC_SCHEDULE_SCALED_LINEAR,
+                                  DPC_SCHEDULE_SQUAREDCOS_CAP_V2};
+  for (int choice = 0; choice < 9; ++choice) {
+    const size_t mark = dpc_arena_mark(&arena);
+    const dpc_schedule* schedule = make_schedule(schedules[choice / 3], 500, choice % 3);
+    dpc_sampler_def def = dpc_sampler_def_default();
+    def.steps = 500;
+    def.clip = 0.0;
+    double ddpm[2], ddim[2];
+    def.kind = DPC_SAMPLER_DDPM;
+    measure_moments(&def, schedule, ddpm);
+    def.kind = DPC_SAMPLER_DDIM;
+    def.eta = 1.0;
+    measure_moments(&def, schedule, ddim);
+    assert_near(ddim[0], ddpm[0], 1e-4);
+    assert_near(ddim[1], ddpm[1], 1e-4);
+    // and they are those of the data, as far as so many steps come
+    assert_near(ddim[0], mean, 0.01);
+    assert_near(ddim[1], deviation * deviation, 0.01);
+    dpc_arena_release(&arena, mark);
+  }
+}
+
+// How far the sampler is from the exact way, on which x keeps its distance from the mean in standard
+// deviations: at the end of a flow; for schedules with betas in the middle, since near t = 0 their
+// steps are long for any sampler.
+static double error_of(int kind, int steps, const dpc_schedule* schedule) {
+  static const float noise[1000];
+  const size_t mark = dpc_arena_mark(&arena);
+  dpc_sampler_def def = dpc_sampler_def_default();
+  def.kind = kind;
+  def.steps = steps;
+  def.grid = DPC_GRID_LINSPACE;
+  def.clip = 0.0;
+  const dpc_sampler* sampler = make_sampler(&def, schedule);
+  const bool flow = schedule->def.kind == DPC_SCHEDULE_FLOW;
+  const int evaluations = flow ? dpc_sampler_steps(sampler) : steps / 2;
+  const dpc_noise_level begin =
+      dpc_schedule_level(schedule, (double)dpc_sampler_timestep(sampler, 0));
+  dpc_noise_level end = {.signal = 1.0, .noise = 0.0};
+  if (!flow) {
+    end = dpc_schedule_level(schedule, (double)dpc_sampler_timestep(sampler, evaluations));
+  }
+  const double x = 1.3, apart = (x - mean * begin.signal) / spread_at(begin);
+  const double exact = mean * end.signal + apart * spread_at(end);
+  const double error = fabs(follow(sampler, schedule, x, evaluations, noise) - exact);
+  dpc_arena_release(&arena, mark);
+  return error;
+}
+
+static double measure_order(int kind, int steps, const dpc_schedule* schedule) {
+  const double coarse = error_of(kind, steps, schedule);
+  // a linspace grid of n steps is part of that of 3 n - 2
+  const bool flow = schedule->def.kind == DPC_SCHEDULE_FLOW;
+  const double fine = error_of(kind, flow ? 3 * steps : 3 * steps - 2, schedule);
+  return log(coarse / fine) / log(3.0);
+}
+
+// Three times the steps: an error 3 times smaller by a method of order 1, 9 times by one of order 2.
+static void test_methods_have_their_order(void** state) {
+  (void)state;
+  const struct {
+    int kind, schedule, steps;
+    double order;
+  } cases[] = {
+      {DPC_SAMPLER_DDIM, DPC_SCHEDULE_FLOW, 20, 1.0},
+      {DPC_SAMPLER_HEUN, DPC_SCHEDULE_FLOW, 20, 2.0},
+      {DPC_SAMPLER_DDIM, DPC_SCHEDULE_LINEAR, 41, 1.0},
+      {DPC_SAMPLER_DPMPP_2M, DPC_SCHEDULE_LINEAR, 41, 2.0},
+  };
+  for (int i = 0; i < DPC_COUNT(cases); ++i) {
+    const size_t mark = dpc_arena_mark(&arena);
+    const bool flow = cases[i].schedule == DPC_SCHEDULE_FLOW;
+    const dpc_schedule* schedule = make_schedule(cases[i].schedule, flow ? 1000 : 1201,
+                                                 flow ? DPC_PREDICT_VELOCITY : DPC_PREDICT_SAMPLE);
+    const double order = measure_order(cases[i].kind, cases[i].steps, schedule);
+    print_message("%s: order %.2f\n", dpc_sampler_kind_names[cases[i].kind], order);
+    assert_near(order, cases[i].order, 0.25);
+    dpc_arena_release(&arena, mark);
+  }
+}
+
+static void test_temperature_scales_all_noise(void** state) {
+  (void)state;
+  const dpc_schedule* schedule =
+      make_schedule(DPC_SCHEDULE_SQUAREDCOS_CAP_V2, 100, DPC_PREDICT_SAMPLE);
+  for (int kind = DPC_SAMPLER_DDPM; kind <= DPC_SAMPLER_CONSISTENCY; ++kind) {
+    if (kind == DPC_SAMPLER_HEUN || kind == DPC_SAMPLER_DPMPP_2M) continue;
+    dpc_sampler_def def = dpc_sampler_def_default();
+    def.kind = kind;
+    const dpc_sampler* plain = make_sampler(&def, schedule);
+    def.temperature = 0.5;
+    const dpc_sampler* cool = make_sampler(&def, schedule);
+    float x[2] = {0.8f, 0.8f}, memory[2];
+    dpc_sampler_begin(plain, 1, &x[0], &memory[0]);
+    dpc_sampler_begin(cool, 1, &x[1], &memory[1]);
+    assert_true(x[0] == 0.8f && x[1] == 0.4f);
+    x[1] = x[0];
+    dpc_sampler_step(plain, 3, &(float){0.2f}, &(float){1.0f}, 1, &x[0], &memory[0]);
+    dpc_sampler_step(cool, 3, &(float){0.2f}, &(float){2.0f}, 1, &x[1], &memory[1]);
+    assert_near(x[0], x[1], 1e-6);
+    def.temperature = 0.0;
+    assert_false(dpc_sampler_stochastic(make_sampler(&def, schedule), 3));
   }
 }
 
@@ -225,7 +441,7 @@ static void test_only_stochastic_steps_read_noise(void** state) {
   for (int i = 0; i < def.steps; ++i) {
     float x[1] = {0.5f};
     assert_false(dpc_sampler_stochastic(deterministic, i));
-    dpc_sampler_step(deterministic, i, &(float){0.1f}, NULL, 1, x);
+    dpc_sampler_step(deterministic, i, &(float){0.1f}, NULL, 1, x, &(float){0});
     assert_int_equal(dpc_sampler_stochastic(random, i), i < def.steps - 1);
   }
 }
@@ -240,11 +456,11 @@ static void test_clipping_keeps_the_raw_epsilon_unless_asked(void** state) {
   def.recompute_epsilon = true;
   const dpc_sampler* recomputed = make_sampler(&def, schedule);
   float a = 3.0f, b = 3.0f, c = 0.1f, d = 0.1f;
-  dpc_sampler_step(raw, 5, &(float){-0.5f}, NULL, 1, &a);
-  dpc_sampler_step(recomputed, 5, &(float){-0.5f}, NULL, 1, &b);
+  dpc_sampler_step(raw, 5, &(float){-0.5f}, NULL, 1, &a, &(float){0});
+  dpc_sampler_step(recomputed, 5, &(float){-0.5f}, NULL, 1, &b, &(float){0});
   assert_true(fabsf(a - b) > 0.1f);
-  dpc_sampler_step(raw, 5, &(float){0.05f}, NULL, 1, &c);  // nothing to clip: the same
-  dpc_sampler_step(recomputed, 5, &(float){0.05f}, NULL, 1, &d);
+  dpc_sampler_step(raw, 5, &(float){0.05f}, NULL, 1, &c, &(float){0});  // nothing to clip: the same
+  dpc_sampler_step(recomputed, 5, &(float){0.05f}, NULL, 1, &d, &(float){0});
   assert_near(c, d, 1e-6);
 }
 
@@ -256,7 +472,7 @@ static void test_nan_is_not_hidden_by_the_clip(void** state) {
   const dpc_sampler* sampler = make_sampler(&def, schedule);
   for (int i = 0; i < def.steps; ++i) {
     float x = 0.5f;
-    dpc_sampler_step(sampler, i, &(float){NAN}, NULL, 1, &x);
+    dpc_sampler_step(sampler, i, &(float){NAN}, NULL, 1, &x, &(float){0});
     assert_true(isnan(x));
   }
 }
@@ -279,6 +495,10 @@ static void test_bad_settings_are_refused(void** state) {
   schedule = make_schedule(DPC_SCHEDULE_FLOW, 100, DPC_PREDICT_VELOCITY);
   assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
                "sampler.kind: ddpm does not go with schedule.kind flow");
+  def.kind = DPC_SAMPLER_HEUN;
+  schedule = make_schedule(DPC_SCHEDULE_LINEAR, 100, DPC_PREDICT_V);
+  assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
+               "sampler.kind: heun goes with schedule.kind flow only");
   assert_null(sampler);
 }
 
@@ -297,9 +517,13 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_grids_equal_numpy),
       cmocka_unit_test(test_each_step_equals_numpy),
+      cmocka_unit_test(test_each_way_equals_numpy),
       cmocka_unit_test(test_a_perfect_network_is_followed_to_the_clean_chunk),
       cmocka_unit_test(test_flow_is_followed_in_any_number_of_steps),
       cmocka_unit_test(test_flow_without_a_clip_is_euler),
+      cmocka_unit_test(test_ddim_as_random_as_can_be_is_ddpm),
+      cmocka_unit_test(test_methods_have_their_order),
+      cmocka_unit_test(test_temperature_scales_all_noise),
       cmocka_unit_test(test_only_stochastic_steps_read_noise),
       cmocka_unit_test(test_clipping_keeps_the_raw_epsilon_unless_asked),
       cmocka_unit_test(test_nan_is_not_hidden_by_the_clip),

@@ -117,9 +117,10 @@ static void act_by_hand(const subject* s, const dpc_sampler_def* def, int rows, 
   assert_ok(dpc_unet_work_create(s->unet, 1, false, &arena, &work, &error), &error);
   const bool trained = s->info.prefix_max > 0;
   float cond[OBS], x[CHUNK], start[CHUNK], prediction[CHUNK], noise[CHUNK];
-  float given[CHUNK + SMALL_HORIZON];
+  float given[CHUNK + SMALL_HORIZON], memory[CHUNK];
   for (int i = 0; i < OBS; ++i) cond[i] = obs[i] / 256.0f - 1;
   dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, 5, 0, CHUNK, x);
+  dpc_sampler_begin(sampler, CHUNK, x, memory);
   memcpy(start, x, sizeof x);
   for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
     const float t = dpc_sampler_timestep(sampler, i);
@@ -135,7 +136,7 @@ static void act_by_hand(const subject* s, const dpc_sampler_def* def, int rows, 
     }
     dpc_unet_forward(s->unet, s->params, work, 1, given, &t, cond, prediction);
     dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, 5, (uint32_t)i + 1, CHUNK, noise);
-    dpc_sampler_step(sampler, i, prediction, noise, CHUNK, x);
+    dpc_sampler_step(sampler, i, prediction, noise, CHUNK, x, memory);
   }
   for (int i = 0; i < CHUNK; ++i) chunk[i] = (x[i] + 1) * 256;
   memcpy(chunk, fixed, sizeof(float) * (size_t)(rows * SMALL_ACTION));

@@ -17,14 +17,12 @@ static const char doc[] =
     "Write an episode log with the episodes of LOG, aligned, mirrored, or both."
     "\vLOG is of the push world: our own, or the public demonstrations as `dpc import` leaves "
     "them. People stop when 95 % of the goal are covered, so their demonstrations end beside it, "
-    "and "
-    "what is learned from them stops there too. --align moves each episode as a whole, by a few px "
-    "and degrees, so that its last action leaves the block on the goal itself; one that ends far "
-    "from it, or cannot be replayed, stays where it is. --mirror adds, behind them, the mirror "
-    "image "
-    "of each in the line along the goal's stem, with the same rewards. A signal that cannot be "
-    "moved "
-    "is refused, pictures are left out. DIR appears when it is complete, or not at all.";
+    "and what is learned from them stops there too. --align moves each episode as a whole, by a "
+    "few px and degrees, so that its last action leaves the block on the goal itself; one that "
+    "ends far from it, or cannot be replayed, stays where it is. --mirror adds, behind them, the "
+    "mirror image of each in the line along the goal's stem, with the same rewards. A signal that "
+    "cannot be moved is refused, pictures are left out. DIR appears when it is complete, or not at "
+    "all.";
 
 // An episode that covers less at its end was not about to arrive.
 static const double COVERAGE_MIN = 0.8;

@@ -32,6 +32,8 @@ static error_t take_argument(dpc_cli* cli, char* text, struct argp_state* state)
       argp_error(state, "more than %d KEY=VALUE arguments", DPC_CLI_OVERRIDE_MAX);
     }
     cli->overrides[cli->override_count++] = text;
+  } else if (cli->program->subject && cli->subject == NULL) {
+    cli->subject = text;
   } else if (cli->config_path != NULL) {
     argp_error(state, "'%s': CONFIG is '%s' already, and a setting is KEY=VALUE", text,
                cli->config_path);

@@ -43,6 +43,7 @@ typedef struct dpc_cli_program {
   const dpc_config_section* sections;
   int section_count;
   bool config_required;  // CONFIG must be given
+  bool subject;          // an argument comes before CONFIG
 } dpc_cli_program;
 
 /// What the shared options said.
@@ -51,6 +52,7 @@ typedef struct dpc_cli {
   const char* json_path;    // --json FILE; NULL when not given, "-" for standard output
   int verbosity;            // -1 quiet, 0 normal, 1 verbose
   bool help_config;         // --help-config was given (handled by dpc_cli_start)
+  const char* subject;      // NULL when not given, or not taken
   const char* config_path;  // NULL when not given
   int override_count;
   const char* overrides[DPC_CLI_OVERRIDE_MAX];  // "section.key=value", argv's own memory

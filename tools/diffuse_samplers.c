@@ -48,14 +48,15 @@ static float predict(const dpc_schedule* schedule, double t, double x) {
 
 static void sample(const dpc_schedule* schedule, const dpc_sampler* sampler, int way, double* x) {
   const dpc_rng_key key = {4, (uint32_t)way};
-  float now;
+  float now, memory;
   dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, 0, 0, 1, &now);
+  dpc_sampler_begin(sampler, 1, &now, &memory);
   x[0] = (double)now;
   for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
     float noise;
     const float prediction = predict(schedule, (double)dpc_sampler_timestep(sampler, i), x[i]);
     dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, 0, (uint32_t)i + 1, 1, &noise);
-    dpc_sampler_step(sampler, i, &prediction, &noise, 1, &now);
+    dpc_sampler_step(sampler, i, &prediction, &noise, 1, &now, &memory);
     x[i + 1] = (double)now;
   }
 }

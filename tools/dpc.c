@@ -22,6 +22,7 @@ static const command commands[] = {
     {"replay", "recorded actions through the push world"},
     {"augment", "a log of the push world, aligned with the goal and mirrored"},
     {"train", "learn a policy from an episode log"},
+    {"distill", "a policy that takes few evaluations, from one that takes many"},
     {"eval", "rollouts in process: score and success with confidence intervals"},
     {"sim", "serve the push world as a robot"},
     {"run", "drive a robot with a policy, in real time"},

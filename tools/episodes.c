@@ -6,16 +6,6 @@
 #include <sys/mman.h>
 
 #include "policy/sha256.h"
-#include "proto/episode_log.h"
-#include "tools/spool.h"
-
-/// A log while its episodes come in, one at a time.
-typedef struct loader {
-  dpc_episode_source* source;
-  int* lengths;
-  int* groups;
-  dpc_spool obs, action;
-} loader;
 
 // --- one interface for all --------------------------------------------------------------------------
 
@@ -68,43 +58,55 @@ static int group_of(const dpc_episode* episode, const char* path, int index) {
   return number_of(path, index);
 }
 
-static dpc_status append_episode(loader* l, int index, const dpc_episode* episode, const char* path,
-                                 dpc_error* error) {
-  dpc_episode_source* source = l->source;
-  if (index == 0) {
-    source->interface = episode->interface;
-    source->obs_dim = dpc_layout_dim(&episode->interface.obs);
-    source->action_dim = dpc_layout_dim(&episode->interface.action);
+static dpc_status begin(dpc_episodes_loader* l, const dpc_episode* episode, dpc_error* error) {
+  l->source.interface = episode->interface;
+  l->source.obs_dim = dpc_layout_dim(&episode->interface.obs);
+  l->source.action_dim = dpc_layout_dim(&episode->interface.action);
+  DPC_TRY(dpc_spool_open(&l->obs, error));
+  return dpc_spool_open(&l->action, error);
+}
+
+// Room for one more episode.
+static dpc_status make_room(dpc_episodes_loader* l, dpc_error* error) {
+  if (l->source.episode_count < l->capacity) return DPC_OK;
+  const int capacity = l->capacity * 2 + 64;
+  int* lengths = realloc(l->lengths, sizeof *lengths * (size_t)capacity);
+  if (lengths != NULL) l->lengths = lengths;
+  int* groups = realloc(l->groups, sizeof *groups * (size_t)capacity);
+  if (groups != NULL) l->groups = groups;
+  if (lengths == NULL || groups == NULL) {
+    return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %d episodes", capacity);
   }
+  l->capacity = capacity;
+  return DPC_OK;
+}
+
+dpc_status dpc_episodes_add(dpc_episodes_loader* l, const dpc_episode* episode, const char* name,
+                            dpc_error* error) {
+  dpc_episode_source* source = &l->source;
+  const int index = source->episode_count;
+  if (index == 0) DPC_TRY(begin(l, episode, error));
   const dpc_status status = same_interface(&source->interface, &episode->interface, error);
-  if (status != DPC_OK) return dpc_fail_prefix(error, status, "%s: ", path);
+  if (status != DPC_OK) return dpc_fail_prefix(error, status, "%s: ", name);
   const size_t length = (size_t)episode->length;
+  DPC_TRY(make_room(l, error));
   DPC_TRY(dpc_spool_add(&l->obs, episode->obs, length * (size_t)source->obs_dim, error));
   DPC_TRY(dpc_spool_add(&l->action, episode->action, length * (size_t)source->action_dim, error));
   l->lengths[index] = episode->length;
-  l->groups[index] = group_of(episode, path, index);
+  l->groups[index] = group_of(episode, name, index);
   source->episode_count = index + 1;
   return DPC_OK;
 }
 
-static dpc_status load_all(loader* l, const dpc_episode_log* log, dpc_error* error) {
-  const int count = dpc_episode_log_count(log);
-  l->source->lengths = l->lengths = calloc((size_t)count, sizeof *l->lengths);
-  l->source->groups = l->groups = calloc((size_t)count, sizeof *l->groups);
-  if (l->lengths == NULL || l->groups == NULL) {
-    return dpc_fail(error, DPC_ERR_NO_MEMORY, "no memory for %d episodes", count);
-  }
-  DPC_TRY(dpc_spool_open(&l->obs, error));
-  DPC_TRY(dpc_spool_open(&l->action, error));
-  for (int i = 0; i < count; ++i) {
+static dpc_status add_all(dpc_episodes_loader* l, const dpc_episode_log* log, dpc_error* error) {
+  for (int i = 0; i < dpc_episode_log_count(log); ++i) {
     dpc_episode episode = {0};
     DPC_TRY(dpc_episode_read(log, i, &episode, error));
-    const dpc_status status = append_episode(l, i, &episode, dpc_episode_log_path(log, i), error);
+    const dpc_status status = dpc_episodes_add(l, &episode, dpc_episode_log_path(log, i), error);
     dpc_episode_free(&episode);
     DPC_TRY(status);
   }
-  DPC_TRY(dpc_spool_map(&l->obs, &l->source->obs, error));
-  return dpc_spool_map(&l->action, &l->source->action, error);
+  return DPC_OK;
 }
 
 static size_t count_rows(const dpc_episode_source* source) {
@@ -138,24 +140,6 @@ static void hash_source(dpc_episode_source* source) {
   dpc_sha256_finish(&hash, source->sha256);
 }
 
-dpc_status dpc_episodes_load(const char* path, dpc_episode_source* source, dpc_error* error) {
-  dpc_episode_source loaded = {0};
-  loader l = {.source = &loaded};
-  dpc_episode_log* log = NULL;
-  DPC_TRY(dpc_episode_log_open(path, &log, error));
-  const dpc_status status = load_all(&l, log, error);
-  dpc_episode_log_close(log);
-  dpc_spool_close(&l.obs);
-  dpc_spool_close(&l.action);
-  if (status != DPC_OK) {
-    dpc_episodes_free(&loaded);
-    return status;
-  }
-  hash_source(&loaded);
-  *source = loaded;
-  return DPC_OK;
-}
-
 static void unmap(const float* values, size_t rows, int dim) {
   if (values != NULL) (void)munmap((void*)values, sizeof(float) * rows * (size_t)dim);
 }
@@ -167,4 +151,40 @@ void dpc_episodes_free(dpc_episode_source* source) {
   free((void*)source->lengths);
   free((void*)source->groups);
   *source = (dpc_episode_source){0};
+}
+
+void dpc_episodes_drop(dpc_episodes_loader* l) {
+  dpc_spool_close(&l->obs);
+  dpc_spool_close(&l->action);
+  free(l->lengths);
+  free(l->groups);
+  *l = (dpc_episodes_loader){0};
+}
+
+dpc_status dpc_episodes_take(dpc_episodes_loader* l, dpc_episode_source* source, dpc_error* error) {
+  dpc_episode_source made = l->source;
+  made.lengths = l->lengths;
+  made.groups = l->groups;
+  l->lengths = l->groups = NULL;  // the source's now
+  dpc_status status = dpc_spool_map(&l->obs, &made.obs, error);
+  if (status == DPC_OK) status = dpc_spool_map(&l->action, &made.action, error);
+  dpc_episodes_drop(l);
+  if (status != DPC_OK) {
+    dpc_episodes_free(&made);
+    return status;
+  }
+  hash_source(&made);
+  *source = made;
+  return DPC_OK;
+}
+
+dpc_status dpc_episodes_load(const char* path, dpc_episode_source* source, dpc_error* error) {
+  dpc_episodes_loader l = {.capacity = 0};
+  dpc_episode_log* log = NULL;
+  DPC_TRY(dpc_episode_log_open(path, &log, error));
+  const dpc_status status = add_all(&l, log, error);
+  dpc_episode_log_close(log);
+  if (status == DPC_OK) return dpc_episodes_take(&l, source, error);
+  dpc_episodes_drop(&l);
+  return status;
 }

@@ -34,7 +34,7 @@ static void print_head(const dpc_cli* cli, const dpc_eval_outcome* o) {
   for (int i = 0; i < o->case_count; ++i) seconds += o->cases[i].seconds;
   dpc_cli_print(cli, "%s: %d episodes, seeds %" PRIu64 " to %" PRIu64 ", %s with %d steps",
                 o->policy_path, c->score.episodes, o->seeds.first, o->seeds.end - 1,
-                sampler->kind == DPC_SAMPLER_DDIM ? "DDIM" : "DDPM", sampler->steps);
+                dpc_sampler_kind_names[sampler->kind], sampler->steps);
   if (c->def.controller.ticks_per_step > 1) {
     dpc_cli_print(cli, ", %d commands a second", rate_of(c));
   }
@@ -126,6 +126,7 @@ static void set_settings(dpc_json* json, const dpc_eval_outcome* o, const dpc_ev
   dpc_json_set_int(json, "steps", sampler->steps);
   dpc_json_set_text(json, "grid", dpc_grid_names[sampler->grid]);
   dpc_json_set_real(json, "eta", sampler->eta);
+  dpc_json_set_real(json, "temperature", sampler->temperature);
   const dpc_engine_info engine = dpc_engine_describe(dpc_policy_engine(o->policy));
   dpc_json_set_text(json, "precision", engine.precision);
   dpc_json_set_text(json, "isa", engine.isa);

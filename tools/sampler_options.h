@@ -1,5 +1,5 @@
 /// The options that choose how a policy denoises, shared by the programs that try policies out:
-/// --sampler, --steps, --grid and --eta.
+/// --sampler, --steps, --grid, --eta and --temperature.
 ///
 /// A program hands dpc_sampler_argp over as its child, and on ARGP_KEY_INIT a dpc_sampler_options as
 /// the child's input.
@@ -12,7 +12,7 @@
 /// What was given; negative where nothing was.
 typedef struct dpc_sampler_options {
   int kind, steps, grid;
-  double eta;
+  double eta, temperature;
 } dpc_sampler_options;
 
 extern const struct argp dpc_sampler_argp;

@@ -40,15 +40,13 @@ struct dpc_batch_loss {
   bool backward;
 };
 
-// Windows of a shard. A batch makes two at least, so that two threads have work; how many threads
-// there are must not matter to the sums.
-static int shard_of(const dpc_train_def* def) {
+int dpc_batch_loss_shard(const dpc_train_def* def) {
   const int half = (def->batch + 1) / 2;
   return def->shard < half ? def->shard : half;
 }
 
 static int shards_of(const dpc_train_def* def, int windows) {
-  const int shard = shard_of(def);
+  const int shard = dpc_batch_loss_shard(def);
   return (windows + shard - 1) / shard;
 }
 
@@ -56,7 +54,7 @@ static int shards_of(const dpc_train_def* def, int windows) {
 
 static dpc_status create_work(const dpc_batch_loss* loss, dpc_arena* arena, shard_work* out,
                               dpc_error* error) {
-  const int shard = shard_of(loss->parts.train);
+  const int shard = dpc_batch_loss_shard(loss->parts.train);
   const size_t count = (size_t)shard * (size_t)loss->chunk_dim;
   const dpc_unet_def* unet = dpc_unet_settings(loss->parts.unet);
   DPC_TRY(dpc_unet_work_create(loss->parts.unet, shard, true, arena, &out->unet, error));
@@ -132,9 +130,9 @@ static void settle(const dpc_batch_loss* loss, int i, int rows, shard_work* work
                      work->given + (ptrdiff_t)i * unet->horizon * dpc_unet_row(unet));
 }
 
-// Read the windows of a shard, draw noise and timestep of each, and mix them. Validation is asked
-// about observations as they are.
-static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
+// Read the windows of a shard and draw noise for each. Validation is asked about observations as they
+// are.
+static void read_shard(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
   const dpc_batch_loss_parts* parts = &loss->parts;
   const dpc_batch* batch = &loss->batch;
   const int size = loss->chunk_dim;
@@ -143,7 +141,6 @@ static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shar
     float* cond = work->cond + (size_t)i * (size_t)loss->cond_dim;
     float* chunk = work->chunk + (size_t)i * (size_t)size;
     float* noise = work->noise + (size_t)i * (size_t)size;
-    float* noisy = work->noisy + (size_t)i * (size_t)size;
     const dpc_window window =
         dpc_dataset_window(parts->dataset, batch->windows, batch->picks[first + i]);
     dpc_dataset_read(parts->dataset, &window, cond, chunk);
@@ -152,6 +149,18 @@ static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shar
                          cond);
     }
     dpc_rng_normal(parts->key, DPC_STREAM_TRAIN_NOISE, plan, sample, size, noise);
+  }
+}
+
+// Draw a timestep for each window, and mix chunk and noise.
+static void mix_shard(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
+  const dpc_batch_loss_parts* parts = &loss->parts;
+  const int size = loss->chunk_dim;
+  for (int i = 0; i < count; ++i) {
+    const uint32_t plan = loss->batch.plan, sample = loss->batch.sample + (uint32_t)(first + i);
+    float* chunk = work->chunk + (size_t)i * (size_t)size;
+    float* noise = work->noise + (size_t)i * (size_t)size;
+    float* noisy = work->noisy + (size_t)i * (size_t)size;
     work->timestep[i] =
         dpc_objective_timestep(parts->train, &parts->schedule->def, parts->key, plan, sample);
     const dpc_noise_level level = dpc_schedule_level(parts->schedule, (double)work->timestep[i]);
@@ -160,6 +169,24 @@ static void prepare_shard(const dpc_batch_loss* loss, int first, int count, shar
     settle(loss, i, prefix_of(loss, first + i), work);
     dpc_schedule_target(parts->schedule, level, chunk, noise, size, chunk);
   }
+}
+
+// The same from a teacher.
+static void ask_teacher(const dpc_batch_loss* loss, int first, int count, int thread,
+                        shard_work* work) {
+  const dpc_lesson lesson = {.count = count,
+                             .key = loss->parts.key,
+                             .plan = loss->batch.plan,
+                             .sample = loss->batch.sample + (uint32_t)first,
+                             .average = loss->batch.average,
+                             .cond = work->cond,
+                             .noise = work->noise,
+                             .chunk = work->chunk,
+                             .noisy = work->noisy,
+                             .timestep = work->timestep,
+                             .weight = work->weight};
+  dpc_distill_prepare(loss->parts.distill, thread, &lesson);
+  memset(work->settled, 0, sizeof *work->settled * (size_t)count);
 }
 
 // Weighted sum of squared errors of `count` windows; the output becomes the gradient of the mean
@@ -189,11 +216,16 @@ static void run_shard(void* context, int item, int thread) {
   dpc_batch_loss* loss = context;
   const dpc_unet* unet = loss->parts.unet;
   shard_work* work = &loss->works[thread];
-  const int shard = shard_of(loss->parts.train);
+  const int shard = dpc_batch_loss_shard(loss->parts.train);
   const int first = item * shard, rest = loss->batch.count - first;
   const int count = rest < shard ? rest : shard;
 
-  prepare_shard(loss, first, count, work);
+  read_shard(loss, first, count, work);
+  if (loss->parts.distill != NULL) {
+    ask_teacher(loss, first, count, thread, work);
+  } else {
+    mix_shard(loss, first, count, work);
+  }
   dpc_unet_forward(unet, loss->params, work->unet, count, work->given, work->timestep, work->cond,
                    work->output);
   loss->squared_errors[item] = squared_error(loss, count, work);

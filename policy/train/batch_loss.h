@@ -14,6 +14,7 @@ typedef struct dpc_batch_loss_parts {
   const dpc_unet* unet;
   const dpc_schedule* schedule;
   const dpc_train_def* train;  // batch, shard, and the objective
+  const dpc_distill* distill;  // where targets come from; NULL: the windows themselves
   dpc_workers* workers;
   dpc_rng_key key;  // of noise, timesteps and settled rows
 } dpc_batch_loss_parts;
@@ -23,9 +24,14 @@ typedef struct dpc_batch {
   const dpc_window_list* windows;
   const int* picks;  // [count], indices into `windows`
   int count;
-  uint32_t plan;    // the update's number from 1; 0 for validation
-  uint32_t sample;  // number of the first pick
+  uint32_t plan;         // the update's number from 1; 0 for validation
+  uint32_t sample;       // number of the first pick
+  const float* average;  // [parameters], for a teacher's targets
 } dpc_batch;
+
+/// Windows of a shard. A batch makes two at least, so that two threads have work; how many threads
+/// there are must not matter to the sums. Allocates: no. Blocks: no. Thread: any.
+int dpc_batch_loss_shard(const dpc_train_def* train);
 
 /// Take work areas and gradients. DPC_ERR_NO_MEMORY.
 /// Allocates: from the arena. Blocks: no. Thread: start-up only.

@@ -156,3 +156,10 @@ dpc_status dpc_dataset_create(const dpc_dataset_def* def, const dpc_window_def* 
   *out = dataset;
   return DPC_OK;
 }
+
+void dpc_dataset_renormalize(dpc_dataset* dataset, const dpc_normalizer* obs,
+                             const dpc_normalizer* action) {
+  DPC_ASSERT(obs->dim == dataset->obs_dim && action->dim == dataset->action_dim);
+  dataset->obs_normalizer = *obs;
+  dataset->action_normalizer = *action;
+}

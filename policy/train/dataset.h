@@ -104,6 +104,12 @@ DPC_NODISCARD dpc_status dpc_dataset_create(const dpc_dataset_def* def,
                                             const dpc_episode_source* source, dpc_arena* arena,
                                             dpc_dataset** out, dpc_error* error);
 
+/// Normalise with given normalisers, a teacher's, instead of those that were fitted. The dims must be
+/// the dataset's; what they point to must outlive it.
+/// Allocates: no. Blocks: no. Thread: start-up only.
+void dpc_dataset_renormalize(dpc_dataset* dataset, const dpc_normalizer* obs,
+                             const dpc_normalizer* action);
+
 /// Window `index` of a list.
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_window dpc_dataset_window(const dpc_dataset* dataset, const dpc_window_list* list, int index);

@@ -53,13 +53,14 @@ const dpc_train_section dpc_train_sections[DPC_TRAIN_SECTIONS] = {
     SECTION(dpc_unet_fields, unet),       SECTION(dpc_schedule_fields, schedule),
     SECTION(dpc_sampler_fields, sampler), SECTION(dpc_train_fields, train),
     SECTION(dpc_adamw_fields, adamw),     SECTION(dpc_ema_fields, ema),
+    SECTION(dpc_distill_fields, distill),
 };
 
 // Settings that may change between a run and its continuation: they do not touch the weights.
 static const char* const free_settings[] = {
     "dataset.path",    "train.output",           "train.threads",       "train.log_every",
     "train.val_every", "train.checkpoint_every", "train.rollout_every", "train.rollout_episodes",
-    "train.keep_best", "train.weights",
+    "train.keep_best", "train.weights",          "distill.teacher",
 };
 
 static const void* section_of(const dpc_train_settings* settings, int i) {
@@ -122,14 +123,19 @@ void dpc_train_settings_add(const dpc_train_settings* settings, dpc_metadata* me
   dpc_metadata_add_fields(metadata, &dpc_train_fields, &settings->train);
   dpc_metadata_add_fields(metadata, &dpc_adamw_fields, &settings->adamw);
   dpc_metadata_add_fields(metadata, &dpc_ema_fields, &settings->ema);
+  if (settings->distill.method == DPC_DISTILL_NONE) return;
+  dpc_metadata_add_fields(metadata, &dpc_distill_fields, &settings->distill);
 }
 
 dpc_status dpc_train_settings_read(const dpc_safetensors* file, dpc_train_settings* settings,
                                    dpc_error* error) {
   dpc_train_settings read = {0};
+  dpc_fields_default(&dpc_distill_fields, &read.distill);
   for (int i = 0; i < DPC_TRAIN_SECTIONS; ++i) {
-    DPC_TRY(
-        dpc_metadata_read_fields(file, dpc_train_sections[i].table, section_in(&read, i), error));
+    const dpc_field_table* table = dpc_train_sections[i].table;
+    const bool distills = dpc_safetensors_metadata(file, "distill.method") != NULL;
+    if (table == &dpc_distill_fields && !distills) continue;
+    DPC_TRY(dpc_metadata_read_fields(file, table, section_in(&read, i), error));
   }
   *settings = read;
   return DPC_OK;
@@ -137,8 +143,8 @@ dpc_status dpc_train_settings_read(const dpc_safetensors* file, dpc_train_settin
 
 // --- resuming -----------------------------------------------------------------------------------
 
-static bool may_differ(const dpc_field_table* table, const dpc_field* field) {
-  if (table == &dpc_sampler_fields) return true;
+static bool may_differ(const dpc_field_table* table, const dpc_field* field, bool distills) {
+  if (table == &dpc_sampler_fields) return !distills;
   const size_t length = strlen(table->section);
   for (int i = 0; i < DPC_COUNT(free_settings); ++i) {
     const char* name = free_settings[i];
@@ -150,25 +156,49 @@ static bool may_differ(const dpc_field_table* table, const dpc_field* field) {
 }
 
 static dpc_status match_field(const dpc_field_table* table, const dpc_field* field,
-                              const void* began, const void* now, dpc_error* error) {
+                              const void* began, const void* now, const char* words,
+                              dpc_error* error) {
   enum { TEXT_MAX = (DPC_LIST_TEXT_MAX + 2) * DPC_LIST_MAX + 3 };
   char before[TEXT_MAX], after[TEXT_MAX];
   DPC_TRY(dpc_field_print(field, began, before, sizeof before));
   DPC_TRY(dpc_field_print(field, now, after, sizeof after));
   if (strcmp(before, after) == 0) return DPC_OK;
-  return dpc_fail(error, DPC_ERR_MISMATCH, "%s.%s is %.160s, but training began with %.160s",
-                  table->section, field->key, after, before);
+  return dpc_fail(error, DPC_ERR_MISMATCH, "%s.%s is %.160s, but %s %.160s", table->section,
+                  field->key, after, words, before);
 }
 
 dpc_status dpc_train_settings_match(const dpc_train_settings* began, const dpc_train_settings* now,
                                     dpc_error* error) {
+  const bool distills = began->distill.method != DPC_DISTILL_NONE;
   for (int i = 0; i < DPC_TRAIN_SECTIONS; ++i) {
     const dpc_field_table* table = dpc_train_sections[i].table;
     for (int k = 0; k < table->count; ++k) {
-      if (may_differ(table, &table->fields[k])) continue;
-      DPC_TRY(
-          match_field(table, &table->fields[k], section_of(began, i), section_of(now, i), error));
+      if (may_differ(table, &table->fields[k], distills)) continue;
+      DPC_TRY(match_field(table, &table->fields[k], section_of(began, i), section_of(now, i),
+                          "training began with", error));
     }
   }
   return DPC_OK;
+}
+
+dpc_status dpc_train_settings_match_teacher(const dpc_train_settings* settings,
+                                            const dpc_teacher* teacher, dpc_error* error) {
+  const dpc_checkpoint_info* info = &teacher->info;
+  const struct {
+    const dpc_field_table* table;
+    const void *teacher, *student;
+  } sections[] = {{&dpc_policy_fields, &info->policy, &settings->policy},
+                  {&dpc_unet_fields, &info->unet, &settings->unet},
+                  {&dpc_schedule_fields, &info->schedule, &settings->schedule}};
+  for (int i = 0; i < DPC_COUNT(sections); ++i) {
+    for (int k = 0; k < sections[i].table->count; ++k) {
+      DPC_TRY(match_field(sections[i].table, &sections[i].table->fields[k], sections[i].teacher,
+                          sections[i].student, "the teacher has", error));
+    }
+  }
+  const char* wanted = settings->distill.teacher_sha256;
+  if (strcmp(wanted, teacher->sha256) == 0) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_MISMATCH,
+                  "distill.teacher_sha256 is %.12s..., the teacher has %.12s...", wanted,
+                  teacher->sha256);
 }

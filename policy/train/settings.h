@@ -3,6 +3,7 @@
 
 #include "policy/checkpoint.h"
 #include "policy/train/dataset.h"
+#include "policy/train/distill.h"
 #include "policy/train/ema.h"
 #include "policy/train/optimizer.h"
 
@@ -53,6 +54,7 @@ typedef struct dpc_train_settings {
   dpc_train_def train;
   dpc_adamw_def adamw;
   dpc_ema_def ema;
+  dpc_distill_def distill;  // of dpc distill; its method is none in other runs
 } dpc_train_settings;
 
 /// One section: its table, and where its struct lies in dpc_train_settings.
@@ -61,9 +63,9 @@ typedef struct dpc_train_section {
   size_t offset;
 } dpc_train_section;
 
-enum { DPC_TRAIN_SECTIONS = 8 };
+enum { DPC_TRAIN_SECTIONS = 9 };
 
-/// The sections in the order of the struct.
+/// The sections in the order of the struct; distill is the last.
 extern const dpc_train_section dpc_train_sections[DPC_TRAIN_SECTIONS];
 
 /// Every section's defaults.
@@ -77,7 +79,7 @@ DPC_NODISCARD dpc_status dpc_train_settings_check(const dpc_train_settings* sett
                                                   dpc_error* error);
 
 /// Add every setting to a list of metadata as "section.key", but for the sections a checkpoint's
-/// own metadata holds already (policy, unet, schedule, sampler).
+/// own metadata holds already (policy, unet, schedule, sampler); distill where there is a method.
 /// Allocates: from the list's arena. Blocks: no. Thread: the arena's owner.
 void dpc_train_settings_add(const dpc_train_settings* settings, dpc_metadata* metadata);
 
@@ -92,3 +94,10 @@ DPC_NODISCARD dpc_status dpc_train_settings_read(const dpc_safetensors* file,
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_train_settings_match(const dpc_train_settings* began,
                                                   const dpc_train_settings* now, dpc_error* error);
+
+/// Refuse settings of a student that must be its teacher's and are not (policy, unet, schedule), and a
+/// teacher that is not the one of distill.teacher_sha256: DPC_ERR_MISMATCH names the first.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_train_settings_match_teacher(const dpc_train_settings* settings,
+                                                          const dpc_teacher* teacher,
+                                                          dpc_error* error);

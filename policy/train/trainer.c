@@ -14,11 +14,13 @@ enum { BLOCK = 16384 };
 struct dpc_trainer {
   dpc_train_settings settings;
   const dpc_dataset* dataset;
+  const dpc_teacher* teacher;  // NULL: learns from the dataset
   dpc_arena* arena;
   dpc_checkpoint_info info;
   dpc_unet* unet;
   dpc_schedule* schedule;
   dpc_workers* workers;
+  dpc_distill* distill;  // NULL without a teacher
   dpc_batch_loss* loss;
   dpc_trainer_state state;
   dpc_rng_key key;
@@ -64,6 +66,18 @@ static dpc_status check_reach(const dpc_train_settings* settings, const dpc_data
                   clip, dataset->action_reach);
 }
 
+static dpc_status create_distill(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
+  const dpc_distill_parts parts = {.def = &trainer->settings.distill,
+                                   .teacher = trainer->teacher,
+                                   .schedule = trainer->schedule,
+                                   .sampler = &trainer->settings.sampler,
+                                   .threads = dpc_workers_count(trainer->workers),
+                                   .count_max = dpc_batch_loss_shard(&trainer->settings.train)};
+  DPC_TRY(dpc_train_settings_match_teacher(&trainer->settings, trainer->teacher, error));
+  DPC_TRY(dpc_teacher_match(trainer->teacher, &trainer->info, error));
+  return dpc_distill_create(&parts, arena, &trainer->distill, error);
+}
+
 static dpc_status create_parts(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
   const dpc_train_def* def = &trainer->settings.train;
   DPC_TRY(describe(&trainer->settings, trainer->dataset, &trainer->info, error));
@@ -77,19 +91,22 @@ static dpc_status create_parts(dpc_trainer* trainer, dpc_arena* arena, dpc_error
     return dpc_arena_full(arena, "the order of the windows", error);
   }
   DPC_TRY(dpc_workers_create(def->threads, arena, &trainer->workers, error));
+  if (trainer->teacher != NULL) DPC_TRY(create_distill(trainer, arena, error));
   const dpc_batch_loss_parts parts = {.dataset = trainer->dataset,
                                       .unet = trainer->unet,
                                       .schedule = trainer->schedule,
                                       .train = def,
+                                      .distill = trainer->distill,
                                       .workers = trainer->workers,
                                       .key = trainer->key};
   return dpc_batch_loss_create(&parts, arena, &trainer->loss, error);
 }
 
-dpc_status dpc_trainer_create(const dpc_train_settings* settings, const dpc_dataset* dataset,
-                              dpc_arena* arena, dpc_trainer** out, dpc_error* error) {
+static dpc_status create(const dpc_train_settings* settings, const dpc_teacher* teacher,
+                         const dpc_dataset* dataset, dpc_arena* arena, dpc_trainer** out,
+                         dpc_error* error) {
   DPC_TRY(dpc_train_settings_check(settings, error));
-  DPC_TRY(check_reach(settings, dataset, error));
+  if (teacher == NULL) DPC_TRY(check_reach(settings, dataset, error));
   DPC_TRY(dpc_gemm_start(error));
   DPC_ASSERT(dataset->window.horizon == settings->unet.horizon);
   DPC_ASSERT(dataset->window.n_obs == settings->policy.n_obs);
@@ -97,6 +114,7 @@ dpc_status dpc_trainer_create(const dpc_train_settings* settings, const dpc_data
   if (trainer == NULL) return dpc_arena_full(arena, "the trainer", error);
   trainer->settings = *settings;
   trainer->dataset = dataset;
+  trainer->teacher = teacher;
   trainer->arena = arena;
   trainer->order_epoch = -1;
   trainer->key =
@@ -106,10 +124,26 @@ dpc_status dpc_trainer_create(const dpc_train_settings* settings, const dpc_data
     dpc_trainer_destroy(trainer);
     return status;
   }
-  dpc_unet_init(trainer->unet, trainer->key, trainer->state.params);
+  if (teacher != NULL) {
+    memcpy(trainer->state.params, teacher->params, sizeof(float) * trainer->state.count);
+  } else {
+    dpc_unet_init(trainer->unet, trainer->key, trainer->state.params);
+  }
   memcpy(trainer->state.ema, trainer->state.params, sizeof(float) * trainer->state.count);
   *out = trainer;
   return DPC_OK;
+}
+
+dpc_status dpc_trainer_create(const dpc_train_settings* settings, const dpc_dataset* dataset,
+                              dpc_arena* arena, dpc_trainer** out, dpc_error* error) {
+  return create(settings, NULL, dataset, arena, out, error);
+}
+
+dpc_status dpc_trainer_create_student(const dpc_train_settings* settings,
+                                      const dpc_teacher* teacher, const dpc_dataset* dataset,
+                                      dpc_arena* arena, dpc_trainer** out, dpc_error* error) {
+  DPC_ASSERT(settings->distill.method != DPC_DISTILL_NONE);
+  return create(settings, teacher, dataset, arena, out, error);
 }
 
 void dpc_trainer_destroy(dpc_trainer* trainer) {
@@ -161,7 +195,8 @@ dpc_status dpc_trainer_step(dpc_trainer* trainer, dpc_train_report* report, dpc_
   const dpc_batch batch = {.windows = &trainer->dataset->train,
                            .picks = trainer->picks,
                            .count = def->batch,
-                           .plan = (uint32_t)step};
+                           .plan = (uint32_t)step,
+                           .average = trainer->state.ema};
   double norm = 0;
   const double loss = dpc_batch_loss_gradient(trainer->loss, &batch, trainer->state.params, &norm);
   if (!isfinite(loss) || !isfinite(norm)) {
@@ -196,8 +231,11 @@ double dpc_trainer_validate(dpc_trainer* trainer) {
   for (int first = 0; first < windows->count; first += batch) {
     const int rest = windows->count - first, count = rest < batch ? rest : batch;
     for (int i = 0; i < count; ++i) trainer->picks[i] = first + i;
-    const dpc_batch part = {
-        .windows = windows, .picks = trainer->picks, .count = count, .sample = (uint32_t)first};
+    const dpc_batch part = {.windows = windows,
+                            .picks = trainer->picks,
+                            .count = count,
+                            .sample = (uint32_t)first,
+                            .average = trainer->state.ema};
     sum += count * dpc_batch_loss_forward(trainer->loss, &part, trainer->state.ema);
   }
   return sum / windows->count;
@@ -236,13 +274,21 @@ dpc_status dpc_trainer_resume(dpc_trainer* trainer, const char* path, dpc_error*
 }
 
 dpc_status dpc_trainer_export(dpc_trainer* trainer, const char* path, dpc_error* error) {
-  char steps[24], seed[24], batch[24];
+  char steps[24], seed[24], batch[24], evaluations[24];
+  const dpc_train_settings* settings = &trainer->settings;
+  const dpc_distill_def* distill = &settings->distill;
   (void)snprintf(steps, sizeof steps, "%" PRId64, trainer->state.step);
-  (void)snprintf(seed, sizeof seed, "%" PRIu64, trainer->settings.train.seed);
-  (void)snprintf(batch, sizeof batch, "%d", trainer->settings.train.batch);
-  const dpc_metadata_entry notes[] = {
-      {"train.steps", steps}, {"train.seed", seed}, {"train.batch", batch}};
+  (void)snprintf(seed, sizeof seed, "%" PRIu64, settings->train.seed);
+  (void)snprintf(batch, sizeof batch, "%d", settings->train.batch);
+  (void)snprintf(evaluations, sizeof evaluations, "%d", settings->sampler.steps);
+  const dpc_metadata_entry notes[] = {{"train.steps", steps},
+                                      {"train.seed", seed},
+                                      {"train.batch", batch},
+                                      {"distill.method", dpc_distill_method_names[distill->method]},
+                                      {"distill.teacher_sha256", distill->teacher_sha256},
+                                      {"distill.evaluations", evaluations}};
+  const bool distills = distill->method != DPC_DISTILL_NONE;
   return dpc_checkpoint_save(path, &trainer->info, trainer->unet, trainer->state.ema,
-                             trainer->settings.train.weights == DPC_WEIGHTS_BF16, notes,
-                             DPC_COUNT(notes), error);
+                             settings->train.weights == DPC_WEIGHTS_BF16, notes,
+                             distills ? DPC_COUNT(notes) : 3, error);
 }

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
-"""Numbers that the samplers are tested against: DDPM, DDIM and Euler's method on a flow, written from
-the formulas in numpy float64, the first two with the conventions of diffusers. Independent of the C code: betas, grids, clipping and
-updates are all worked out here.
+"""Numbers that the samplers are tested against: DDPM, DDIM and Euler's method on a flow, DPM-Solver++
+2M, Heun's method and consistency sampling, written from the formulas in numpy float64, the first two
+with the conventions of diffusers. Independent of the C code: betas, grids, clipping and updates are
+all worked out here.
 
   make_sampler_golden.py [FOLDER]     default: tests/golden beside this script's project
 
-Writes sampler_grids.csv (which timesteps are visited) and sampler_steps.csv (x after each step for a
-given x, prediction and noise). Needs python3-numpy only.
+Writes sampler_grids.csv (which timesteps are visited), sampler_steps.csv (x after single steps for a
+given x, prediction and noise) and sampler_paths.csv (each evaluation of the network from noise to
+clean, for the rules that remember something). Needs python3-numpy only.
 """
 import csv
 import itertools
@@ -109,6 +111,123 @@ def flow_rows(random):
             yield settings, x, output, noise, result
 
 
+# --- whole ways from noise to clean ----------------------------------------------------------------
+
+class Path:
+    """Follows one rule; `ask` stands for the network and records what it was asked."""
+
+    def __init__(self, s, random):
+        self.s, self.random, self.rows = s, random, []
+        if s["schedule"] == "flow":
+            count = s["steps"]
+            self.timesteps = [s["total"] * (count - i) / count for i in range(count)]
+            self.levels = [(i / count, 1 - i / count) for i in range(count)]
+        else:
+            self.timesteps = grid(s["grid"], s["total"], s["steps"])
+            alpha_bar = np.cumprod(1 - betas(s["schedule"], s["total"]))[self.timesteps]
+            self.levels = list(zip(np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)))
+        self.truth = random.uniform(-1.2, 1.2, ELEMENTS)
+        signal, spread = self.levels[0]
+        self.x = self.float(signal * self.truth + spread * random.randn(ELEMENTS))
+
+    @staticmethod
+    def float(values):
+        return np.float64(np.float32(values))
+
+    def ask(self, step, x):
+        """The clean chunk by a prediction that is nearly right."""
+        signal, spread = self.levels[step]
+        implied = (x - signal * self.truth) / spread
+        target = dict(epsilon=implied, sample=self.truth, velocity=self.truth - implied,
+                      v_prediction=signal * implied - spread * self.truth)[self.s["prediction"]]
+        output = self.float(target + 0.05 * self.random.randn(ELEMENTS))
+        noise = self.float(self.random.randn(ELEMENTS))
+        if self.s["prediction"] == "velocity":
+            clean = x + spread * output
+        else:
+            clean, _ = clean_and_epsilon(self.s["prediction"], signal**2, x, output)
+        if self.s["clip"] > 0:
+            clean = np.clip(clean, -self.s["clip"], self.s["clip"])
+        self.rows.append([step, x, output, noise])
+        return clean, noise
+
+    def became(self, x):
+        self.rows[-1].append(x)
+        return x
+
+
+def follow_dpmpp_2m(path):
+    """Lu et al. 2022, algorithm 2, with lambda, h and r as they are written there."""
+    x, before = path.x, None
+    with np.errstate(divide="ignore"):
+        lambdas = [np.log(a) - np.log(b) for a, b in path.levels]
+    for i, (signal, spread) in enumerate(path.levels):
+        clean, _ = path.ask(i, x)
+        if i + 1 == len(path.levels):
+            path.became(clean)
+            return
+        next_signal, next_spread = path.levels[i + 1]
+        h = lambdas[i + 1] - lambdas[i]
+        if i == 0:  # order 1, which is DDIM
+            new = next_signal * clean + next_spread * (x - signal * clean) / spread
+        else:
+            r = (lambdas[i] - lambdas[i - 1]) / h
+            d = (1 + 1 / (2 * r)) * clean - 1 / (2 * r) * before
+            new = next_spread / spread * x - next_signal * (np.exp(-h) - 1) * d
+        x, before = path.became(new), clean
+
+
+def follow_heun(path):
+    x, count = path.x, len(path.levels)
+    for i in range(count):
+        h = 1 / count
+        first = (path.ask(i, x)[0] - x) / path.levels[i][1]
+        tried = path.became(x + h * first)
+        if i + 1 == count:
+            return
+        second = (path.ask(i + 1, tried)[0] - tried) / path.levels[i + 1][1]
+        x = path.became(x + h / 2 * (first + second))
+
+
+def follow_consistency(path):
+    x = path.x
+    for i in range(len(path.levels)):
+        clean, noise = path.ask(i, x)
+        if i + 1 == len(path.levels):
+            path.became(clean)
+            return
+        signal, spread = path.levels[i + 1]
+        x = path.became(signal * clean + spread * path.s["temperature"] * noise)
+
+
+FOLLOW = dict(dpmpp_2m=follow_dpmpp_2m, heun=follow_heun, consistency=follow_consistency)
+
+
+def path_settings(random):
+    flow = [("flow", p) for p in ("velocity", "sample")]
+    others = [("squaredcos_cap_v2", "epsilon"), ("linear", "sample"), ("scaled_linear", "v_prediction")]
+    for kind in FOLLOW:
+        for schedule, prediction in flow if kind == "heun" else flow + others:
+            spacings = ("leading",) if schedule == "flow" else ("leading", "linspace", "trailing")
+            for steps, spacing in itertools.product((1, 2, 5, 10), spacings):
+                yield dict(kind=kind, schedule=schedule, total=100, steps=steps, grid=spacing,
+                           prediction=prediction, clip=random.choice([1.0, 0.0]),
+                           temperature=random.choice([1.0, 0.5]))
+
+
+def write_paths(file, random):
+    columns = ["kind", "schedule", "total", "steps", "grid", "prediction", "clip", "temperature"]
+    write = csv.writer(file, lineterminator="\n").writerow
+    write(columns + ["i", "timestep"] + [f"{n}{e}" for n in ("x", "prediction", "noise", "result")
+                                         for e in range(ELEMENTS)])
+    for s in path_settings(random):
+        path = Path(s, random)
+        FOLLOW[s["kind"]](path)
+        for i, (step, x, output, noise, result) in enumerate(path.rows):
+            write([s[c] for c in columns] + [i, f"{path.timesteps[step]:.9g}"] + rounded(x)
+                  + rounded(output) + rounded(noise) + [f"{v:.10g}" for v in result])
+
+
 def rounded(values):
     """What C reads: the nearest float, printed so that it reads back exactly."""
     return [f"{np.float32(v):.9g}" for v in values]
@@ -154,6 +273,8 @@ def main():
         for s, x, output, noise, result in flow_rows(random):
             write([s[c] for c in columns] + rounded(x) + rounded(output) + rounded(noise)
                   + [f"{v:.10g}" for v in result])
+    with open(os.path.join(folder, "sampler_paths.csv"), "w", newline="") as out:
+        write_paths(out, np.random.RandomState(8))
 
 
 if __name__ == "__main__":

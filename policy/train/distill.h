@@ -1,0 +1,97 @@
+/// Distillation: a student that takes few evaluations of the network learns from a teacher, a trained
+/// policy, what the teacher's many come to. It begins with the teacher's weights, and meets the
+/// teacher's observations at the timesteps of a sampler with few steps.
+///
+///   endpoint     from the teacher's own way, noise to clean, each point with where the way ends (as in
+///                Luhman & Luhman 2021, arXiv 2101.02388, with every point of the way)
+///   consistency  from a noised chunk, with what the student's average says after one step of the
+///                teacher (Song et al. 2023, arXiv 2303.01469)
+///
+/// Targets are clean chunks; errors are weighed as errors of the clean chunk, whatever is predicted.
+/// Noise is scaled by the student's temperature, so that it learns what it will be asked.
+#pragma once
+
+#include "policy/checkpoint.h"
+#include "policy/engine.h"
+
+typedef enum dpc_distill_method {
+  DPC_DISTILL_NONE,
+  DPC_DISTILL_ENDPOINT,
+  DPC_DISTILL_CONSISTENCY
+} dpc_distill_method;
+
+/// Names of the methods, in order; ends with NULL.
+extern const char* const dpc_distill_method_names[];
+
+typedef struct dpc_distill_def {
+  int method;  // dpc_distill_method
+  char teacher[256];
+  char teacher_sha256[DPC_SHA256_TEXT];
+  int teacher_sampler;  // dpc_sampler_kind
+  int teacher_steps;
+  int rollouts;
+} dpc_distill_def;
+
+extern const dpc_field_table dpc_distill_fields;  // section "distill"
+
+/// A policy to learn from.
+typedef struct dpc_teacher {
+  dpc_checkpoint_info info;
+  dpc_unet* unet;
+  float* params;                 // [parameters]
+  char sha256[DPC_SHA256_TEXT];  // of its weights
+} dpc_teacher;
+
+/// Load a teacher, as dpc_checkpoint_load.
+/// Allocates: as there. Blocks: disk. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** out,
+                                          dpc_error* error);
+
+/// That a student observes and commands what its teacher does, its actions relative where the
+/// teacher's are. DPC_ERR_MISMATCH says what is different.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_teacher_match(const dpc_teacher* teacher,
+                                           const dpc_checkpoint_info* student, dpc_error* error);
+
+/// The sampler that the teacher goes with, on a grid and at a temperature like the student's.
+/// Allocates: no. Blocks: no. Thread: any.
+dpc_sampler_def dpc_distill_teacher_sampler(const dpc_distill_def* def, const dpc_teacher* teacher,
+                                            const dpc_sampler_def* student);
+
+typedef struct dpc_distill dpc_distill;
+
+/// What it is made of; all const, and used as long as it is.
+typedef struct dpc_distill_parts {
+  const dpc_distill_def* def;
+  const dpc_teacher* teacher;
+  const dpc_schedule* schedule;    // the teacher's, and the student's
+  const dpc_sampler_def* sampler;  // the student's
+  int threads;                     // that ask for targets
+  int count_max;                   // windows at once
+} dpc_distill_parts;
+
+/// Make the teacher's engine, and a work area for each thread. DPC_ERR_CONFIG when the student's
+/// timesteps are not among the teacher's, when the teacher adds noise or when it predicts the noise,
+/// which says nothing of the clean chunk where there is nothing else; DPC_ERR_NO_MEMORY.
+/// Allocates: from the arena. Blocks: no. Thread: start-up only.
+DPC_NODISCARD dpc_status dpc_distill_create(const dpc_distill_parts* parts, dpc_arena* arena,
+                                            dpc_distill** out, dpc_error* error);
+
+/// Some windows, and what the student is to learn of them.
+typedef struct dpc_lesson {
+  int count;
+  dpc_rng_key key;
+  uint32_t plan;         // with key and number it fixes which timestep is learned
+  uint32_t sample;       // number of the first window
+  const float* average;  // [parameters] of the student
+  const float* cond;     // [count x condition], normalised
+  const float* noise;    // [count x chunk], standard normals
+  float* chunk;          // in: [count x chunk], as recorded; out: what the network should answer
+  float* noisy;          // out, [count x chunk]: what it is asked
+  float* timestep;       // out, [count]
+  double* weight;        // out, [count], of a window's squared error
+} dpc_lesson;
+
+/// Prepare a lesson in the work area of `thread`. The same lesson, the same bits, on any thread.
+/// Allocates: no. Blocks: no. Thread: `thread`'s.
+void dpc_distill_prepare(const dpc_distill* distill, int thread, const dpc_lesson* lesson);
