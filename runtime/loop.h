@@ -7,6 +7,7 @@
 #include "runtime/latency.h"
 #include "runtime/mailbox.h"
 #include "runtime/planner.h"
+#include "runtime/tick_ring.h"
 
 typedef enum dpc_pace {
   DPC_PACE_TIMER,     // the loop's own period
@@ -19,10 +20,11 @@ extern const char* const dpc_pace_names[];
 
 typedef struct dpc_loop_def {
   dpc_pace pace;
-  dpc_duration period;  // of a control tick, > 0
-  bool plan_in_thread;  // else inside the tick: for delay 0, and for same bits in lock-step
-  int priority;         // SCHED_FIFO priority of the control thread, the planner's is one below;
-                        // 0: ordinary threads
+  dpc_duration period;     // of a control tick, > 0
+  bool plan_in_thread;     // else inside the tick: for delay 0, and for same bits in lock-step
+  int priority;            // SCHED_FIFO priority of the control thread, the planner's is one below;
+                           // 0: ordinary threads
+  dpc_tick_ring* records;  // where each tick is recorded; NULL: nowhere
 } dpc_loop_def;
 
 /// Into the loop: the robot as it is now.
