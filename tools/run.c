@@ -1,8 +1,8 @@
 /// dpc-run: drive a robot with a policy.
 ///
-/// Four threads at most: control and planner (runtime/loop.h), link (tools/run_link.h), and this
-/// one, the supervisor: it starts them in order, receives signals and notes, and stops them in
-/// order.
+/// Five threads at most: control and planner (runtime/loop.h), link (tools/run_link.h), recorder
+/// (runtime/recorder.h), and this one, the supervisor: it starts them in order, receives signals and
+/// notes, and stops them in order.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,6 +15,7 @@
 
 #include "runtime/clock.h"
 #include "tools/cli.h"
+#include "tools/run_record.h"
 #include "tools/run_report.h"
 
 static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is touched is used
@@ -23,12 +24,13 @@ static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is 
 
 typedef struct run_def {
   char policy[512];
-  int pace;         // dpc_pace
-  int episodes;     // then stop; 0: until the robot says Bye
-  double duration;  // s, then stop; 0: no limit
-  double lease;     // s, of a command
-  int priority;     // SCHED_FIFO
-  int warm_up;      // plans that are timed before the start
+  int pace;          // dpc_pace
+  int episodes;      // then stop; 0: until the robot says Bye
+  double duration;   // s, then stop; 0: no limit
+  double lease;      // s, of a command
+  int priority;      // SCHED_FIFO
+  int warm_up;       // plans that are timed before the start
+  char record[512];  // path
 } run_def;
 
 static const dpc_field run_rows[] = {
@@ -44,6 +46,10 @@ static const dpc_field run_rows[] = {
     DPC_INT(run_def, priority, "0", 0, 98, "",
             "real-time priority (SCHED_FIFO) of the control thread; 0: an ordinary thread"),
     DPC_INT(run_def, warm_up, "50", 1, 10000, "plans", "timed at the start, to choose the delay"),
+    DPC_TEXT(
+        run_def, record, "",
+        "where every tick is recorded, for dpc replay: a file that ends with .mcap, or a folder "
+        "that gets run_000000.mcap and so on; empty: nowhere"),
 };
 static DPC_FIELD_TABLE(run_fields, run_def, "run", "Driving a robot.", run_rows);
 
@@ -60,6 +66,7 @@ typedef struct run {
   dpc_planner* planner;
   dpc_link* link;
   dpc_controller* controller;
+  dpc_recorder* recorder;
   dpc_loop* loop;
   dpc_run_link carrier;
 
@@ -187,6 +194,20 @@ static dpc_status connect_robot(run* r, dpc_error* error) {
   return DPC_OK;
 }
 
+static dpc_status make_recorder(run* r, const dpc_config_section* sections, dpc_error* error) {
+  const dpc_run_record_def def = {
+      .path = r->def.record,
+      .policy = r->def.policy,
+      .loaded = r->policy,
+      .sections = sections,
+      .section_count = SECTIONS,
+      .robot = dpc_link_robot(r->link),
+      .period = tick_period(r),
+  };
+  DPC_TRY(dpc_run_record_create(&def, &r->arena, &r->recorder, error));
+  return dpc_recorder_start(r->recorder, error);
+}
+
 static dpc_status make_loop(run* r, dpc_error* error) {
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
   const dpc_interface* robot = dpc_link_robot(r->link);
@@ -197,6 +218,7 @@ static dpc_status make_loop(run* r, dpc_error* error) {
       // in lock-step the delay counts ticks, and whether a thread was quick must not matter
       .plan_in_thread = r->controller_def.delay > 0 && r->def.pace != DPC_PACE_LOCKSTEP,
       .priority = r->def.priority,
+      .records = dpc_recorder_ring(r->recorder),
   };
   return dpc_loop_create(&def, r->controller, r->planner, dpc_layout_dim(&robot->obs),
                          dpc_layout_dim(&robot->action), &r->arena, &r->loop, error);
@@ -207,6 +229,7 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   DPC_TRY(settle_delay(r, error));
   DPC_TRY(check_fit(r, error));
   DPC_TRY(connect_robot(r, error));
+  DPC_TRY(make_recorder(r, sections, error));
   DPC_TRY(make_loop(r, error));
   DPC_TRY(dpc_loop_start(r->loop, error));
   const bool waits = r->def.pace == DPC_PACE_LOCKSTEP;
@@ -292,6 +315,7 @@ static dpc_status report(run* r, dpc_error* error) {
   r->result.controller = dpc_controller_counts(r->controller);
   r->result.link = &r->carrier;
   r->result.link_counts = dpc_link_counts(r->link);
+  r->result.record = dpc_recorder_result_of(r->recorder);
   return dpc_run_report(&r->cli, &r->result, error);
 }
 
@@ -309,6 +333,7 @@ static dpc_status drive(run* r, dpc_config_section* sections, dpc_error* error) 
   supervise(r);
   dpc_loop_stop(r->loop);
   dpc_run_link_stop(&r->carrier);
+  dpc_recorder_stop(r->recorder);
   return report(r, error);
 }
 
@@ -332,6 +357,7 @@ int main(int argc, char** argv) {
   const dpc_status status = drive(&r, sections, &error);
   dpc_run_link_stop(&r.carrier);
   dpc_loop_destroy(r.loop);
+  dpc_recorder_destroy(r.recorder);
   dpc_planner_destroy(r.planner);
   dpc_link_destroy(r.link);
   free(r.result.episodes);
