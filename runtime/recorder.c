@@ -16,7 +16,8 @@
 #include "runtime/tick_message.h"
 
 enum {
-  RECORDS_MIN = 256,  // of the ring and of the memory
+  RING_MIN = 2048,  // records; in lock-step ticks come as fast as they can
+  MEMORY_MIN = 64,
   DRAIN_MS = 50,
   FLUSH_MS = 1000,      // a killed program loses what is younger, and
   FLUSH_RECORDS = 512,  // not many more than these
@@ -31,7 +32,7 @@ struct dpc_recorder {
   dpc_tick_ring* ring;
   dpc_thread thread;
   atomic_bool stop;
-  int wake;  // eventfd
+  int wake;  // eventfd: the ring is half full, or stop
 
   pthread_mutex_t
       lock;  // of all below, and of the ring's reading end; the control thread takes none
@@ -54,9 +55,9 @@ static dpc_time wall_clock(void) {
   return (dpc_time){(int64_t)now.tv_sec * 1000000000 + now.tv_nsec};
 }
 
-static int records_in(double seconds, dpc_duration period) {
+static int records_in(double seconds, dpc_duration period, int least) {
   const int64_t count = dpc_seconds(seconds).ns / period.ns + 1;
-  return count < RECORDS_MIN ? RECORDS_MIN : (int)count;
+  return count < least ? least : (int)count;
 }
 
 // --- the file ------------------------------------------------------------------------------------
@@ -134,7 +135,11 @@ static void drain_until_stopped(void* context) {
   dpc_recorder* r = context;
   while (!atomic_load(&r->stop)) {
     struct pollfd watched = {.fd = r->wake, .events = POLLIN};
-    (void)poll(&watched, 1, DRAIN_MS);
+    uint64_t count;
+    if (poll(&watched, 1, DRAIN_MS) > 0) {
+      const ssize_t got = read(r->wake, &count, sizeof count);
+      (void)got;
+    }
     pthread_mutex_lock(&r->lock);
     drain(r);
     flush(r, dpc_clock_now());
@@ -182,12 +187,13 @@ dpc_status dpc_recorder_save_last(dpc_recorder* r, const char* path, dpc_error* 
 static dpc_status create(dpc_recorder* r, dpc_arena* arena, dpc_error* error) {
   const dpc_duration period = r->def.period;
   r->record_size = dpc_tick_record_size(&r->def.dims);
-  r->memory_count = records_in(MEMORY_S, period);
+  r->memory_count = records_in(MEMORY_S, period, MEMORY_MIN);
   r->memory = dpc_arena_take(arena, r->record_size * (size_t)r->memory_count);
   if (r->memory == NULL) return dpc_arena_full(arena, "the recorder", error);
-  DPC_TRY(dpc_tick_ring_create(&r->def.dims, records_in(RING_S, period), arena, &r->ring, error));
   r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (r->wake < 0) return dpc_fail(error, DPC_ERR_IO, "eventfd: %s", strerror(errno));
+  DPC_TRY(dpc_tick_ring_create(&r->def.dims, records_in(RING_S, period, RING_MIN), r->wake, arena,
+                               &r->ring, error));
   if (r->def.path[0] == '\0') return DPC_OK;
   DPC_TRY(dpc_run_log_create(r->def.path, &r->info, &dpc_tick_table, &r->log, error));
   memcpy(r->path, dpc_run_log_path(r->log), strlen(dpc_run_log_path(r->log)) + 1);

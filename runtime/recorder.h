@@ -1,6 +1,6 @@
 /// The flight recorder: keeps what every tick got and gave. The control thread writes into a ring
-/// (runtime/tick_ring.h); a thread of the recorder's own empties it twenty times a second, remembers the
-/// last two seconds, and writes all of it to a file when there is one (proto/run_log.h). When the disk is
+/// (runtime/tick_ring.h); a thread of the recorder's own empties it twenty times a second, or when
+/// it is half full, remembers the last two seconds, and writes all of it to a file when there is one (proto/run_log.h). When the disk is
 /// full, slow or gone the run goes on, and what is missing is counted.
 #pragma once
 

@@ -2,14 +2,16 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 // Each side's own members have a cache line to themselves. Indices only ever rise.
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct dpc_tick_ring {
   dpc_tick_dims dims;
   uint64_t capacity;
-  size_t size;                                         // of a record
-  char* slots;                                         // [capacity][size]
+  size_t size;  // of a record
+  char* slots;  // [capacity][size]
+  int wake_fd;
   _Alignas(DPC_ARENA_ALIGN) _Atomic uint64_t written;  // records; the writer's
   _Atomic uint64_t dropped;                            //
   _Alignas(DPC_ARENA_ALIGN) _Atomic uint64_t read;     // the reader's
@@ -52,8 +54,8 @@ void dpc_tick_record_copy(const dpc_tick_dims* dims, const dpc_tick_record* from
 
 // --- the ring ------------------------------------------------------------------------------------
 
-dpc_status dpc_tick_ring_create(const dpc_tick_dims* dims, int capacity, dpc_arena* arena,
-                                dpc_tick_ring** out, dpc_error* error) {
+dpc_status dpc_tick_ring_create(const dpc_tick_dims* dims, int capacity, int wake_fd,
+                                dpc_arena* arena, dpc_tick_ring** out, dpc_error* error) {
   DPC_ASSERT(capacity > 0);
   const size_t mark = dpc_arena_mark(arena);
   const size_t size = dpc_tick_record_size(dims);
@@ -67,6 +69,7 @@ dpc_status dpc_tick_ring_create(const dpc_tick_dims* dims, int capacity, dpc_are
   ring->capacity = (uint64_t)capacity;
   ring->size = size;
   ring->slots = slots;
+  ring->wake_fd = wake_fd;
   atomic_init(&ring->written, 0);
   atomic_init(&ring->dropped, 0);
   atomic_init(&ring->read, 0);
@@ -78,13 +81,21 @@ static dpc_tick_record* slot(const dpc_tick_ring* ring, uint64_t index) {
   return (dpc_tick_record*)(void*)(ring->slots + (size_t)(index % ring->capacity) * ring->size);
 }
 
+static void wake(const dpc_tick_ring* ring) {
+  const uint64_t one = 1;
+  // Fails only when the counter is full, and then the fd is readable anyway.
+  const ssize_t written = write(ring->wake_fd, &one, sizeof one);
+  (void)written;
+}
+
 void dpc_tick_ring_put(dpc_tick_ring* ring, const dpc_tick_times* times,
                        const dpc_tick_input* input, const dpc_plan* ready,
                        const dpc_tick_output* output) {
   const uint64_t written = atomic_load_explicit(&ring->written, memory_order_relaxed);
   const uint64_t dropped = atomic_load_explicit(&ring->dropped, memory_order_relaxed);
   // Acquire: the reader is done with the slot that it gave back.
-  if (written - atomic_load_explicit(&ring->read, memory_order_acquire) == ring->capacity) {
+  const uint64_t held = written - atomic_load_explicit(&ring->read, memory_order_acquire);
+  if (held == ring->capacity) {
     atomic_store_explicit(&ring->dropped, dropped + 1, memory_order_relaxed);
     return;
   }
@@ -97,6 +108,7 @@ void dpc_tick_ring_put(dpc_tick_ring* ring, const dpc_tick_times* times,
   record->output = *output;
   take_values(&ring->dims, record);
   atomic_store_explicit(&ring->written, written + 1, memory_order_release);
+  if (held + 1 == ring->capacity / 2 && ring->wake_fd >= 0) wake(ring);
 }
 
 const dpc_tick_record* dpc_tick_ring_first(dpc_tick_ring* ring) {

@@ -1,7 +1,6 @@
 /// What went into a tick and what came out of it, from the control thread to whoever keeps it: a
-/// wait-free ring with one writer and one reader. The writer never waits, allocates nothing and calls
-/// nothing of the system's; when the ring is full the record is dropped, and its place in the sequence
-/// stays empty.
+/// wait-free ring with one writer and one reader. The writer never waits and allocates nothing; when the
+/// ring is full the record is dropped, and its place in the sequence stays empty.
 ///
 ///     dpc_tick_ring_put(ring, &times, &input, ready, &output);       // control thread, once per tick
 ///
@@ -52,9 +51,10 @@ void dpc_tick_record_copy(const dpc_tick_dims* dims, const dpc_tick_record* from
 typedef struct dpc_tick_ring dpc_tick_ring;
 
 /// Make a ring of `capacity` records. Its memory is touched here, so that the writer has no page fault.
-/// DPC_ERR_NO_MEMORY.
+/// When it becomes half full, the writer writes to `wake_fd`, an eventfd that does not block (-1: none);
+/// a reader that looks often enough is never woken. DPC_ERR_NO_MEMORY.
 /// Allocates: from the arena. Blocks: no. Thread: start-up only.
-DPC_NODISCARD dpc_status dpc_tick_ring_create(const dpc_tick_dims* dims, int capacity,
+DPC_NODISCARD dpc_status dpc_tick_ring_create(const dpc_tick_dims* dims, int capacity, int wake_fd,
                                               dpc_arena* arena, dpc_tick_ring** out,
                                               dpc_error* error);
 

@@ -2,6 +2,9 @@
 
 #include "runtime/tick_ring.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "runtime/rt.h"
 #include "tests/test.h"
 
@@ -11,11 +14,11 @@ static const dpc_tick_dims dims = {.obs = 5, .chunk = 12, .action = 3};
 static char block[64 * 1024];
 static dpc_arena arena;
 
-static dpc_tick_ring* make_ring(void) {
+static dpc_tick_ring* make_ring(int wake_fd) {
   dpc_error error = {""};
   dpc_tick_ring* ring = NULL;
   dpc_arena_init(&arena, block, sizeof block);
-  assert_ok(dpc_tick_ring_create(&dims, CAPACITY, &arena, &ring, &error), &error);
+  assert_ok(dpc_tick_ring_create(&dims, CAPACITY, wake_fd, &arena, &ring, &error), &error);
   return ring;
 }
 
@@ -53,7 +56,7 @@ static void check(const dpc_tick_record* record, uint64_t n) {
 
 static void gives_back_what_was_put(void** state) {
   (void)state;
-  dpc_tick_ring* ring = make_ring();
+  dpc_tick_ring* ring = make_ring(-1);
   assert_null(dpc_tick_ring_first(ring));
   for (uint64_t n = 0; n < 5 * CAPACITY; ++n) {
     put(ring, n);
@@ -68,7 +71,7 @@ static void gives_back_what_was_put(void** state) {
 // The newest are dropped, what is there stays, and the sequence says how many are missing.
 static void a_full_ring_drops_and_counts(void** state) {
   (void)state;
-  dpc_tick_ring* ring = make_ring();
+  dpc_tick_ring* ring = make_ring(-1);
   for (uint64_t n = 0; n < CAPACITY + 10; ++n) put(ring, n);
   assert_int_equal(dpc_tick_ring_dropped(ring), 10);
   for (uint64_t n = 0; n < CAPACITY; ++n) {
@@ -84,7 +87,7 @@ static void a_full_ring_drops_and_counts(void** state) {
 
 static void a_copy_has_its_own_values(void** state) {
   (void)state;
-  dpc_tick_ring* ring = make_ring();
+  dpc_tick_ring* ring = make_ring(-1);
   dpc_tick_record* copy = dpc_arena_take(&arena, dpc_tick_record_size(&dims));
   put(ring, 3);
   dpc_tick_record_copy(&dims, dpc_tick_ring_first(ring), copy);
@@ -93,12 +96,25 @@ static void a_copy_has_its_own_values(void** state) {
   check(copy, 3);
 }
 
+static void half_full_wakes(void** state) {
+  (void)state;
+  const int fd = eventfd(0, EFD_NONBLOCK);
+  dpc_tick_ring* ring = make_ring(fd);
+  uint64_t times = 0;
+  for (uint64_t n = 0; n < CAPACITY / 2 - 1; ++n) put(ring, n);
+  assert_int_equal(read(fd, &times, sizeof times), -1);
+  for (uint64_t n = 0; n < CAPACITY; ++n) put(ring, n);
+  assert_int_equal(read(fd, &times, sizeof times), sizeof times);
+  assert_int_equal(times, 1);
+  close(fd);
+}
+
 static void an_arena_that_is_too_small(void** state) {
   (void)state;
   dpc_error error = {""};
   dpc_tick_ring* ring = NULL;
   dpc_arena_init(&arena, block, sizeof block);
-  assert_fails(dpc_tick_ring_create(&dims, 100000, &arena, &ring, &error), DPC_ERR_NO_MEMORY,
+  assert_fails(dpc_tick_ring_create(&dims, 100000, -1, &arena, &ring, &error), DPC_ERR_NO_MEMORY,
                &error, "the recorder's ring");
   assert_int_equal(dpc_arena_mark(&arena), 0);
 }
@@ -111,7 +127,7 @@ static void write_ticks(void* context) {
 static void two_threads(void** state) {
   (void)state;
   dpc_error error = {""};
-  dpc_tick_ring* ring = make_ring();
+  dpc_tick_ring* ring = make_ring(-1);
   dpc_thread thread = {0};
   const dpc_thread_def def = {.name = "writer"};
   assert_ok(dpc_thread_start(&thread, &def, write_ticks, ring, &error), &error);
@@ -131,11 +147,9 @@ static void two_threads(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gives_back_what_was_put),
-      cmocka_unit_test(a_full_ring_drops_and_counts),
-      cmocka_unit_test(a_copy_has_its_own_values),
-      cmocka_unit_test(an_arena_that_is_too_small),
-      cmocka_unit_test(two_threads),
+      cmocka_unit_test(gives_back_what_was_put),    cmocka_unit_test(a_full_ring_drops_and_counts),
+      cmocka_unit_test(a_copy_has_its_own_values),  cmocka_unit_test(half_full_wakes),
+      cmocka_unit_test(an_arena_that_is_too_small), cmocka_unit_test(two_threads),
   };
   return cmocka_run_group_tests_name("tick ring", tests, NULL, NULL);
 }
