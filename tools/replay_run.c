@@ -105,10 +105,12 @@ static dpc_status set_up(replay* r, const char* policy, dpc_error* error) {
   DPC_TRY(take_settings(r, error));
   DPC_TRY(dpc_arena_map(&r->arena, ADDRESS_SPACE, error));
   DPC_TRY(load_policy(r, policy, error));
-  DPC_TRY(dpc_planner_create(r->policy, &r->sampler, 1, &r->arena, &r->planner, error));
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
-  const dpc_status status = dpc_controller_create(&r->controller_def, info, r->info->robot,
-                                                  &r->arena, &r->controller, error);
+  dpc_status status = dpc_planner_create(r->policy, &r->sampler, 1, &r->arena, &r->planner, error);
+  if (status == DPC_OK) {
+    status = dpc_controller_create(&r->controller_def, info, r->info->robot, &r->arena,
+                                   &r->controller, error);
+  }
   if (status != DPC_OK) return dpc_fail_prefix(error, DPC_ERR_MISMATCH, "%s: ", r->path);
   r->dims = (dpc_tick_dims){
       .obs = dpc_layout_dim(&r->info->robot->obs),
