@@ -1,6 +1,5 @@
 #include "proto/wire_run.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/wire_kinds.h"
@@ -36,7 +35,7 @@ static dpc_status check(const dpc_run_info* info, dpc_error* error) {
 }
 
 size_t dpc_wire_run_size(const dpc_run_info* info) {
-  const size_t texts = (size_t)(6 + 2 * info->setting_count);
+  const size_t texts = 6 + 2 * (size_t)info->setting_count;
   return 64 + texts * (DPC_RUN_TEXT_MAX + 16);
 }
 
@@ -69,22 +68,15 @@ dpc_status dpc_wire_encode_run(const dpc_run_info* info, void* buffer, size_t ca
                                size_t* size, dpc_error* error) {
   DPC_ASSERT(info->setting_count <= DPC_RUN_SETTING_MAX);
   DPC_TRY(check(info, error));
-  Dpc__Note* notes = calloc((size_t)info->setting_count + 1, sizeof *notes);
-  Dpc__Note** list = calloc((size_t)info->setting_count + 1, sizeof *list);
-  dpc_status status = DPC_ERR_NO_MEMORY;
+  Dpc__Note notes[DPC_RUN_SETTING_MAX];
+  Dpc__Note* list[DPC_RUN_SETTING_MAX];
   Dpc__Run run;
-  if (notes != NULL && list != NULL) {
-    pack(info, notes, list, &run);
-    status = dpc__run__get_packed_size(&run) <= capacity ? DPC_OK : DPC_ERR_NO_MEMORY;
+  pack(info, notes, list, &run);
+  if (dpc__run__get_packed_size(&run) > capacity) {
+    return dpc_fail(error, DPC_ERR_NO_MEMORY, "run: does not fit in %zu bytes", capacity);
   }
-  if (status == DPC_OK) {
-    *size = dpc__run__pack(&run, buffer);
-  } else {
-    (void)dpc_fail(error, status, "run: out of memory");
-  }
-  free(list);
-  free(notes);
-  return status;
+  *size = dpc__run__pack(&run, buffer);
+  return DPC_OK;
 }
 
 dpc_status dpc_wire_decode_run(const void* data, size_t size, dpc_arena* memory, dpc_run_info* info,

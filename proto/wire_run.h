@@ -8,13 +8,13 @@ enum { DPC_RUN_TEXT_MAX = 4096 };  // bytes of each text, terminator included
 extern const dpc_wire_table dpc_run_gap_table;
 extern const dpc_wire_table dpc_run_end_table;
 
-/// Bytes that `info` takes as a message, without the robot's interface, and room to decode them.
+/// Bytes that `info` takes as a message at most; the robot's interface is not in it.
 /// Allocates: no. Blocks: no. Thread: any.
 size_t dpc_wire_run_size(const dpc_run_info* info);
 
 /// Pack it into `buffer` of `capacity` bytes. DPC_ERR_INVALID names a text that is not printable or too
-/// long.
-/// Allocates: heap, freed before it returns. Blocks: no. Thread: any.
+/// long; DPC_ERR_NO_MEMORY.
+/// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_wire_encode_run(const dpc_run_info* info, void* buffer,
                                              size_t capacity, size_t* size, dpc_error* error);
 

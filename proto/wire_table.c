@@ -120,11 +120,15 @@ dpc_status dpc_wire_decode_table(const dpc_wire_table* table, const void* data, 
 
 // --- comparing -----------------------------------------------------------------------------------
 
-// Enough digits to tell any two values apart, and the bits where even those do not.
-static void print_float(const float* value, char* text, size_t capacity) {
+static uint32_t bits_of(const float* value) {
   uint32_t bits;
   memcpy(&bits, value, sizeof bits);
-  (void)snprintf(text, capacity, "%.9g (0x%08" PRIx32 ")", (double)*value, bits);
+  return bits;
+}
+
+// Enough digits to tell any two values apart, and the bits where even those do not.
+static void print_float(const float* value, char* text, size_t capacity) {
+  (void)snprintf(text, capacity, "%.9g (0x%08" PRIx32 ")", (double)*value, bits_of(value));
 }
 
 static void print(const dpc_wire_member* m, const char* at, char* text, size_t capacity) {
@@ -176,7 +180,7 @@ static bool values_differ(const dpc_wire_member* m, const char* a, const char* b
     return true;
   }
   int i = 0;
-  while (i < count_a && memcmp(&values_a[i], &values_b[i], sizeof(float)) == 0) i++;
+  while (i < count_a && bits_of(&values_a[i]) == bits_of(&values_b[i])) i++;
   if (i == count_a) return false;
   (void)snprintf(out->field, sizeof out->field, "%s[%d]", m->field, i);
   print_float(&values_a[i], out->a, sizeof out->a);

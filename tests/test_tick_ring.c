@@ -58,7 +58,7 @@ static void gives_back_what_was_put(void** state) {
   (void)state;
   dpc_tick_ring* ring = make_ring(-1);
   assert_null(dpc_tick_ring_first(ring));
-  for (uint64_t n = 0; n < 5 * CAPACITY; ++n) {
+  for (uint64_t n = 0; n < (uint64_t)5 * CAPACITY; ++n) {
     put(ring, n);
     check(dpc_tick_ring_first(ring), n);
     dpc_tick_ring_pop(ring);

@@ -21,7 +21,7 @@ static int find_build_id(struct dl_phdr_info* object, size_t size, void* context
       const ElfW(Nhdr)* note = (const void*)at;
       const unsigned char* id = (const unsigned char*)(note + 1) + ((note->n_namesz + 3) & ~3U);
       if (note->n_type == NT_GNU_BUILD_ID && note->n_descsz <= 32) {
-        for (unsigned j = 0; j < note->n_descsz; ++j) (void)sprintf(text + 2 * j, "%02x", id[j]);
+        for (size_t j = 0; j < note->n_descsz; ++j) (void)sprintf(text + 2 * j, "%02x", id[j]);
         return 1;
       }
       at = (const char*)id + ((note->n_descsz + 3) & ~3U);
