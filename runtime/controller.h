@@ -12,12 +12,18 @@
 /// takes effect at tick k + delay, whenever it was ready: latency is a setting, not an accident. One
 /// that is late is entered at the row that is due, and counted. One plan is in flight at a time.
 /// Where no plan reaches, the robot is told to stay where it is.
+///
+/// How long ago the robot was last seen is an input, too. From what is too old no plan is made; when
+/// it gets older the robot is held, and then there is a fault, which lasts until it is acknowledged
+/// (runtime/lifecycle.h). What was missed by the controller itself, because it was not running, is no
+/// fault: it goes on from where it finds the robot.
 #pragma once
 
 #include "policy/checkpoint.h"
 #include "policy/rng.h"
 #include "runtime/course.h"
 #include "runtime/safety.h"
+#include "runtime/watch.h"
 
 enum { DPC_DELAY_AUTO = -1, DPC_DELAY_LIMIT = 10000 };
 
@@ -31,6 +37,11 @@ typedef struct dpc_controller_def {
   uint64_t seed;       // of the run; with the episode's it fixes the noise
   double action_min;   // bounds of every value of a command, physical units
   double action_max;
+  dpc_text_list limits;  // bounds and limits of single signals, as dpc_bounds_read wants them
+  int jump_recovery;     // commands in a row without a jump until they are followed again
+  double plan_age;       // s; no plan from an older observation; 0: 2 policy steps + 20 ms
+  double hold_age;       // s; hold when the newest is older; 0: 3 policy steps, at least 100 ms
+  double fault_age;      // s; fault when it is older; 0: 10 policy steps, at least 500 ms
 } dpc_controller_def;
 
 extern const dpc_field_table dpc_controller_fields;  // section "controller"
@@ -63,8 +74,11 @@ typedef struct dpc_tick_input {
                    // tick was made without its observation, which has now come
   uint64_t epoch;  // differs whenever what came before no longer counts: new episode, new session
   uint64_t seed;   // of the episode
-  const float* obs;  // [robot's observation dim], the newest, physical units; NULL: none yet
-  bool fresh;        // `obs` was not there at the tick before
+  const float* obs;   // [robot's observation dim], the newest, physical units; NULL: none yet
+  bool fresh;         // `obs` was not there at the tick before
+  dpc_duration age;   // since `obs` was sampled; 0 in lock-step, where the robot waits for us
+  bool stop;          // bring the robot to rest, for good; stays true
+  bool acknowledged;  // by a person, since the tick before
 } dpc_tick_input;
 
 /// A plan is wanted. `obs` and `fixed` belong to the controller and are good until the next observe.
@@ -88,8 +102,8 @@ typedef struct dpc_plan {
 } dpc_plan;
 
 typedef enum dpc_mode {
-  DPC_MODE_IDLE,    // nothing observed yet: no command
-  DPC_MODE_HOLD,    // no plan reaches this tick: stay
+  DPC_MODE_IDLE,  // nothing observed yet, or for so long that no one knows where it is: no command
+  DPC_MODE_HOLD,  // no plan reaches this tick, or none may be followed: stay
   DPC_MODE_ACTIVE,  // following a plan
 } dpc_mode;
 
@@ -102,6 +116,8 @@ typedef struct dpc_tick_output {
   bool adopted;  // this tick is the plan's first
   bool late;     // and it should have been earlier
   dpc_gate_report gate;
+  dpc_state state;  // after this tick
+  dpc_fault fault;  // what has latched FAULT
 } dpc_tick_output;
 
 /// Everything that has happened since create.
@@ -114,12 +130,20 @@ typedef struct dpc_controller_counters {
   uint64_t holds;      // ticks in HOLD
   uint64_t unseen;     // ticks without a fresh observation
   uint64_t rejected;   // commands that were not finite
+  uint64_t jumped;     // commands refused for a jump
   uint64_t clamped;    // values moved to a bound
+  uint64_t limited;    // values that the limiter changed
+  uint64_t blind;      // observations refused: not finite
+  uint64_t too_old;    // observations that were too old to plan from
+  uint64_t stale;      // ticks in HOLD because the robot was not seen
+  uint64_t gaps;       // times that our own ticks stayed away so long that we began anew
+  uint64_t faults;     // times that FAULT was entered
 } dpc_controller_counters;
 
 /// Make a controller for a policy on a robot; the two interfaces must match (dpc_interface_match).
 /// Returns DPC_ERR_CONFIG when the settings leave no time for the delay: delay / ticks_per_step +
-/// n_actions must not exceed horizon - n_obs + 1. DPC_DELAY_AUTO must have been resolved before.
+/// n_actions must not exceed horizon - n_obs + 1; and for limits and ages that cannot be.
+/// DPC_DELAY_AUTO must have been resolved before.
 /// Allocates: from the arena. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_controller_create(const dpc_controller_def* def,
                                                const dpc_checkpoint_info* policy,

@@ -52,9 +52,11 @@ void dpc_course_follow(dpc_course* course, const dpc_chunk* next, uint64_t tick,
   }
 }
 
-const float* dpc_course_at(dpc_course* course, uint64_t tick, float* velocity) {
+const float* dpc_course_at(dpc_course* course, uint64_t tick, float* velocity,
+                           float* acceleration) {
   const float* row = dpc_chunk_at(&course->chunk, tick);
   if (row == NULL || course->interpolation == DPC_INTERPOLATION_HOLD) return row;
-  dpc_spline_at(&course->spline, (double)(tick - course->spline_begin), course->between, velocity);
+  dpc_spline_at(&course->spline, (double)(tick - course->spline_begin), course->between, velocity,
+                acceleration);
   return course->between;
 }

@@ -64,6 +64,6 @@ void dpc_course_follow(dpc_course* course, const dpc_chunk* next, uint64_t tick,
                        const float* position, const float* velocity);
 
 /// The command at `tick`, [dim], until the next call; NULL where the chunk in force does not reach.
-/// `velocity` [dim], out, per tick, is written by a spline only.
+/// `velocity` and `acceleration` [dim], out, per tick and per tick^2, are written by a spline only.
 /// Allocates: no. Blocks: no. Thread: the course's owner.
-const float* dpc_course_at(dpc_course* course, uint64_t tick, float* velocity);
+const float* dpc_course_at(dpc_course* course, uint64_t tick, float* velocity, float* acceleration);

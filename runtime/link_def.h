@@ -39,4 +39,5 @@ typedef struct dpc_link_counters {
   uint64_t send_failed;    // frames that the queue had no room for
   uint64_t connected;      // handshakes that were accepted
   uint64_t lost;           // times the other end was taken for dead
+  uint64_t expired;        // robot's end: leases that were over before another command came
 } dpc_link_counters;

@@ -16,6 +16,8 @@ struct dpc_loop {
   dpc_mailbox* commands;
   dpc_thread thread;
   atomic_bool stop;
+  atomic_bool resting, at_rest;  // asked for, reached
+  atomic_bool faulted, acknowledged;
 
   // the control thread's
   const dpc_loop_observation* newest;  // NULL before the first
@@ -36,6 +38,10 @@ dpc_status dpc_loop_create(const dpc_loop_def* def, dpc_controller* controller,
   loop->planner = planner;
   loop->action_dim = action_dim;
   atomic_init(&loop->stop, false);
+  atomic_init(&loop->resting, false);
+  atomic_init(&loop->at_rest, false);
+  atomic_init(&loop->faulted, false);
+  atomic_init(&loop->acknowledged, false);
   const size_t in = sizeof(dpc_loop_observation) + sizeof(float) * (size_t)obs_dim;
   const size_t out_size = sizeof(dpc_loop_command) + sizeof(float) * (size_t)action_dim;
   dpc_status status = dpc_mailbox_create(in, true, arena, &loop->observations, error);
@@ -76,14 +82,17 @@ const dpc_thread* dpc_loop_thread(const dpc_loop* loop) {
 
 // --- a tick --------------------------------------------------------------------------------------
 
-static void send_command(dpc_loop* loop, const dpc_tick_input* input, const float* action) {
+static void send_command(dpc_loop* loop, const dpc_tick_input* input,
+                         const dpc_tick_output* output) {
   dpc_loop_command* slot = dpc_mailbox_slot(loop->commands);
   slot->received = loop->newest->received;
   slot->epoch = loop->newest->epoch;
   slot->tick = loop->newest->tick;
   slot->label = loop->newest->label;
   slot->fresh = input->fresh;
-  memcpy(slot->values, action, sizeof(float) * (size_t)loop->action_dim);
+  slot->state = output->state;
+  slot->fault = output->fault;
+  memcpy(slot->values, output->action, sizeof(float) * (size_t)loop->action_dim);
   dpc_mailbox_publish(loop->commands);
 }
 
@@ -97,13 +106,27 @@ static const dpc_plan* find_plan(dpc_loop* loop, const dpc_plan_request* request
   return plan;
 }
 
+// In lock-step the robot waits for us, so that what is seen of it is never old.
+static dpc_duration age_now(const dpc_loop* loop, dpc_time now) {
+  const bool waits = loop->def.pace == DPC_PACE_LOCKSTEP;
+  return waits ? (dpc_duration){0} : dpc_time_since(now, loop->newest->sampled);
+}
+
+static void note_state(dpc_loop* loop, const dpc_tick_output* output) {
+  atomic_store(&loop->faulted, output->state == DPC_STATE_FAULT);
+  if (output->state == DPC_STATE_FINALIZED) atomic_store(&loop->at_rest, true);
+}
+
 static void run_tick(dpc_loop* loop, uint64_t tick, bool fresh) {
   const dpc_time start = dpc_clock_now();
   const dpc_tick_input input = {.tick = tick,
                                 .epoch = loop->newest->epoch,
                                 .seed = loop->newest->seed,
                                 .obs = loop->newest->values,
-                                .fresh = fresh};
+                                .fresh = fresh,
+                                .age = age_now(loop, start),
+                                .stop = atomic_load(&loop->resting),
+                                .acknowledged = atomic_exchange(&loop->acknowledged, false)};
   if (fresh) {
     dpc_latency_record(&loop->stats.observation_age, dpc_time_since(start, loop->newest->sampled));
   }
@@ -113,7 +136,8 @@ static void run_tick(dpc_loop* loop, uint64_t tick, bool fresh) {
   const dpc_plan* ready = find_plan(loop, due ? &request : NULL, &made);
   dpc_tick_output output;
   dpc_controller_tick(loop->controller, &input, ready, &output);
-  if (output.action != NULL) send_command(loop, &input, output.action);
+  if (output.action != NULL) send_command(loop, &input, &output);
+  note_state(loop, &output);
   dpc_latency_record(&loop->stats.tick, dpc_time_since(dpc_clock_now(), start));
   loop->tick = tick;
   loop->epoch = input.epoch;
@@ -132,7 +156,10 @@ static bool look(dpc_loop* loop, bool* fresh) {
   const dpc_loop_observation* observation = dpc_mailbox_take(loop->observations);
   *fresh = observation != NULL;
   if (observation != NULL) loop->newest = observation;
-  return loop->newest != NULL && loop->newest->live;
+  const bool live = loop->newest != NULL && loop->newest->live;
+  // a robot that is not there needs no bringing to rest
+  if (!live && atomic_load(&loop->resting)) atomic_store(&loop->at_rest, true);
+  return live;
 }
 
 // --- pace ----------------------------------------------------------------------------------------
@@ -200,6 +227,21 @@ dpc_status dpc_loop_start(dpc_loop* loop, dpc_error* error) {
   const dpc_status status = dpc_thread_start(&loop->thread, &thread, run, loop, error);
   if (status != DPC_OK) dpc_planner_stop(loop->planner);
   return status;
+}
+
+void dpc_loop_rest(dpc_loop* loop) {
+  atomic_store(&loop->resting, true);
+  dpc_mailbox_wake(loop->observations);
+}
+
+bool dpc_loop_at_rest(const dpc_loop* loop) {
+  return atomic_load(&loop->at_rest);
+}
+
+bool dpc_loop_acknowledge(dpc_loop* loop) {
+  const bool faulted = atomic_load(&loop->faulted);
+  if (faulted) atomic_store(&loop->acknowledged, true);
+  return faulted;
 }
 
 void dpc_loop_stop(dpc_loop* loop) {

@@ -49,6 +49,8 @@ typedef struct dpc_loop_command {
   uint64_t tick;      //
   uint32_t label;     //
   bool fresh;         // the first command for that observation
+  dpc_state state;    // of the controller
+  dpc_fault fault;    // and why, in FAULT
   float values[];     // [action dim], physical units
 } dpc_loop_command;
 
@@ -79,6 +81,20 @@ void dpc_loop_destroy(dpc_loop* loop);
 /// Start the control thread, and the planner's where there is one.
 /// Allocates: the threads' stacks. Blocks: no. Thread: the one that created it.
 DPC_NODISCARD dpc_status dpc_loop_start(dpc_loop* loop, dpc_error* error);
+
+/// Bring the robot to rest, and the ticks with it: nothing takes that back. Ticks go on, as the pace
+/// has them, until the controller is FINALIZED, or there is no robot to move.
+/// Allocates: no. Blocks: no. Thread: the one that created it.
+void dpc_loop_rest(dpc_loop* loop);
+
+/// What dpc_loop_rest asked for is reached.
+/// Allocates: no. Blocks: no. Thread: any.
+bool dpc_loop_at_rest(const dpc_loop* loop);
+
+/// Someone has acknowledged a fault; counts from the next tick on. False, and nothing is done, when
+/// there is none.
+/// Allocates: no. Blocks: no. Thread: any.
+bool dpc_loop_acknowledge(dpc_loop* loop);
 
 /// Stop both threads.
 /// Allocates: no. Blocks: until the tick is done, and the plan in the making. Thread: the one that

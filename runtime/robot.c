@@ -20,6 +20,7 @@ struct dpc_robot {
   uint32_t episode;
   uint64_t observed;   // tick of the last observation
   uint64_t commanded;  // of the last command
+  dpc_time lease_end;  // of the last command; INT64_MAX when there is none that could end
   dpc_link_counters counters;
   dpc_socket socket;
   dpc_arena scratch;
@@ -47,6 +48,7 @@ dpc_status dpc_robot_bind(const dpc_link_def* def, const dpc_interface* interfac
   robot->obs_dim = dpc_layout_dim(&interface->obs);
   robot->action_dim = action_dim;
   robot->values = values;
+  robot->lease_end.ns = INT64_MAX;
   dpc_arena_init(&robot->scratch, scratch, DPC_WIRE_SCRATCH_SIZE);
   const dpc_status status = dpc_socket_bind(&robot->socket, def->endpoint, error);
   if (status == DPC_OK) *out = robot;
@@ -123,6 +125,7 @@ dpc_status dpc_robot_send_observation(dpc_robot* robot, const dpc_observation* o
   robot->ended = observation->done;
   robot->observed = observation->tick;
   if (begins) robot->commanded = 0;
+  if (begins) robot->lease_end.ns = INT64_MAX;
   return DPC_OK;
 }
 
@@ -198,6 +201,7 @@ static void take_hello(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
   robot->hello.session = session;
   robot->reachable = true;
   robot->started = robot->ended = false;
+  robot->lease_end.ns = INT64_MAX;
   robot->episode = 0;
   dpc_liveness_start(&robot->liveness, dpc_seconds(robot->def.dead_after), now);
   event->kind = DPC_ROBOT_CONNECTED;
@@ -209,6 +213,7 @@ static void release(dpc_robot* robot, dpc_robot_event* event, dpc_robot_event_ki
                     dpc_time now) {
   robot->hello.session = 0;
   robot->peer_size = 0;
+  robot->lease_end.ns = INT64_MAX;
   event->kind = kind;
   event->reason = robot->reason;
   event->time = now;
@@ -235,9 +240,10 @@ static void take_command(dpc_robot* robot, dpc_robot_event* event, dpc_time now)
   event->time = now;
   event->command = *command;
   event->command.values = robot->values;
-  event->valid_until = command->lease_ns == 0
-                           ? (dpc_time){INT64_MAX}
-                           : dpc_time_after(now, (dpc_duration){command->lease_ns});
+  robot->lease_end = command->lease_ns == 0
+                         ? (dpc_time){INT64_MAX}
+                         : dpc_time_after(now, (dpc_duration){command->lease_ns});
+  event->valid_until = robot->lease_end;
 }
 
 static void take(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
@@ -305,6 +311,22 @@ static void upkeep(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
   }
 }
 
+static void end_lease(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
+  if (event->kind != DPC_ROBOT_NOTHING || now.ns <= robot->lease_end.ns) return;
+  robot->lease_end.ns = INT64_MAX;
+  ++robot->counters.expired;
+  event->kind = DPC_ROBOT_EXPIRED;
+  event->time = now;
+}
+
+// Until something is due without a message: a heartbeat, the end of a lease, the caller's own time.
+static dpc_duration pause_until(const dpc_robot* robot, dpc_time deadline, dpc_time now) {
+  dpc_duration left = dpc_time_since(deadline, now);
+  const dpc_duration lease = dpc_time_since(robot->lease_end, now);
+  if (dpc_robot_connected(robot) && DPC_HEARTBEAT_PERIOD.ns < left.ns) left = DPC_HEARTBEAT_PERIOD;
+  return lease.ns < left.ns ? lease : left;
+}
+
 void dpc_robot_poll(dpc_robot* robot, dpc_duration timeout, int wake_fd, dpc_robot_event* event) {
   *event = (dpc_robot_event){.kind = DPC_ROBOT_NOTHING, .reason = ""};
   const dpc_time deadline = dpc_time_after(dpc_clock_now(), timeout);
@@ -315,10 +337,9 @@ void dpc_robot_poll(dpc_robot* robot, dpc_duration timeout, int wake_fd, dpc_rob
     if (event->kind == DPC_ROBOT_NOTHING || event->kind == DPC_ROBOT_COMMAND) {
       upkeep(robot, event, now);
     }
+    end_lease(robot, event, now);
     if (event->kind != DPC_ROBOT_NOTHING || event->woken || now.ns >= deadline.ns) return;
-    const dpc_duration left = dpc_time_since(deadline, now);
-    const bool beat = dpc_robot_connected(robot) && DPC_HEARTBEAT_PERIOD.ns < left.ns;
-    dpc_socket_wait(&robot->socket, beat ? DPC_HEARTBEAT_PERIOD : left, wake_fd, &event->woken);
+    dpc_socket_wait(&robot->socket, pause_until(robot, deadline, now), wake_fd, &event->woken);
   }
 }
 

@@ -6,13 +6,16 @@
 ///       dpc_robot_poll(robot, dpc_seconds(0.01), -1, &event);
 ///       // CONNECTED: start an episode: send an observation with tick 0
 ///       // COMMAND: follow event.command until event.valid_until
-///       // LOST: stop the robot
+///       // EXPIRED, LOST, BYE: stop the robot
 ///     }
 ///
 /// One controller holds the robot at a time; others are refused until it says Bye or falls silent.
 /// What reaches the robot has been checked: the session, the episode, the tick, the number of
 /// values, and that each is finite. Whether they are safe to follow is the robot's to decide. Poll
 /// at least ten times a second while connected: that is also what sends the heartbeats.
+///
+/// A controller that is killed says nothing more: EXPIRED is how the robot learns of it first. The
+/// lease counts from when a command was taken from the socket, so poll at each step of the robot.
 #pragma once
 
 #include "proto/wire.h"
@@ -24,6 +27,7 @@ typedef enum dpc_robot_event_kind {
   DPC_ROBOT_NOTHING,    // time-out or wake-up
   DPC_ROBOT_CONNECTED,  // a controller holds the robot now, perhaps in another's place: begin anew
   DPC_ROBOT_COMMAND,    // the newest one
+  DPC_ROBOT_EXPIRED,    // the last command's lease is over and no other has come: stop
   DPC_ROBOT_RESET,      // begin a new episode from event.seed
   DPC_ROBOT_LOST,       // the controller counts as dead: stop
   DPC_ROBOT_BYE,        // the controller has ended the session: stop

@@ -76,23 +76,25 @@ void dpc_spline_end(dpc_spline* spline, const float* slope) {
 
 // --- looking up -----------------------------------------------------------------------------------
 
-static void stand(const double* point, int dim, float* position, float* velocity) {
+static void stand(const double* point, int dim, float* position, float* velocity,
+                  float* acceleration) {
   for (int i = 0; i < dim; ++i) {
     position[i] = (float)point[i];
-    velocity[i] = 0;
+    velocity[i] = acceleration[i] = 0;
   }
 }
 
-void dpc_spline_at(const dpc_spline* spline, double time, float* position, float* velocity) {
+void dpc_spline_at(const dpc_spline* spline, double time, float* position, float* velocity,
+                   float* acceleration) {
   const dpc_spline* s = spline;
   const size_t dim = (size_t)s->dim, last = (size_t)s->count - 1;
   DPC_ASSERT(s->count >= 1);
   if (time < s->times[0]) {
-    stand(s->points, s->dim, position, velocity);
+    stand(s->points, s->dim, position, velocity, acceleration);
     return;
   }
   if (last == 0 || time > s->times[last]) {
-    stand(s->points + last * dim, s->dim, position, velocity);
+    stand(s->points + last * dim, s->dim, position, velocity, acceleration);
     return;
   }
   size_t k = 0;
@@ -105,5 +107,6 @@ void dpc_spline_at(const dpc_spline* spline, double time, float* position, float
     const double c2 = 3 * rise - 2 * m0 - m1, c3 = m0 + m1 - 2 * rise;
     position[i] = (float)(p[i] + u * (m0 + u * (c2 + u * c3)));
     velocity[i] = (float)((m0 + u * (2 * c2 + u * 3 * c3)) / h);
+    acceleration[i] = (float)((2 * c2 + u * 6 * c3) / (h * h));
   }
 }

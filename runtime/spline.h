@@ -36,7 +36,8 @@ void dpc_spline_add(dpc_spline* spline, double time, const float* point);
 /// Allocates: no. Blocks: no. Thread: the spline's owner.
 void dpc_spline_end(dpc_spline* spline, const float* slope);
 
-/// Where the spline is at `time`, and how fast it moves: `position` and `velocity`, out, [dim].
-/// Outside its times it stands still at its ends.
+/// Where the spline is at `time`, and how it moves: `position`, `velocity` and `acceleration`, out,
+/// [dim]. Outside its times it stands still at its ends.
 /// Allocates: no. Blocks: no. Thread: the spline's owner.
-void dpc_spline_at(const dpc_spline* spline, double time, float* position, float* velocity);
+void dpc_spline_at(const dpc_spline* spline, double time, float* position, float* velocity,
+                   float* acceleration);

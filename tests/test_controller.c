@@ -61,6 +61,13 @@ static dpc_controller* make_controller(int delay, int ticks_per_step) {
   return make_controller_of(&def);
 }
 
+static dpc_controller* make_limited(int delay, int ticks_per_step, const char* limits) {
+  dpc_controller_def def = make_def(delay, ticks_per_step);
+  def.limits.count = 1;
+  strncpy(def.limits.values[0], limits, DPC_LIST_TEXT_MAX - 1);
+  return make_controller_of(&def);
+}
+
 // The robot at a tick: speed, heat, position all tell the tick.
 static dpc_tick_input observe(uint64_t tick, uint64_t epoch, float* obs) {
   obs[0] = (float)tick + 0.25F;
@@ -454,15 +461,45 @@ static void test_comes_to_rest(void** state) {
     const bool due = dpc_controller_observe(c, &input, &request);
     const dpc_plan plan = t == 0 ? wander(&request, chunk) : (dpc_plan){0};
     const dpc_plan failed = {request.tick, request.epoch, request.plan, true, NULL};
-    dpc_controller_tick(c, &input, !due ? NULL : t == 0 ? &plan : &failed, &out);
+    // the second plan fails, just before the first is over, and the third does not come
+    dpc_controller_tick(c, &input, t == 0 ? &plan : t == end - 1 ? &failed : NULL, &out);
     if (t > 1) assert_true(fabsf(out.action[0] - last - velocity) < 35);  // as test_no_steps
     velocity = t > 0 ? out.action[0] - last : 0;
     last = out.action[0];
     assert_int_equal(out.mode, t >= rate && t < end ? DPC_MODE_ACTIVE : DPC_MODE_HOLD);
     if (t < end) continue;
     assert_near(last, chunk[HORIZON - 1], 1e-3);
-    assert_true(due && request.fixed_count == N_OBS);
+    assert_int_equal(due, t == end);
+    assert_int_equal(request.fixed_count, N_OBS);
     for (int i = 0; i < N_OBS; ++i) assert_near(request.fixed[i], chunk[HORIZON - 1], 1e-3);
+  }
+}
+
+// Limits that are wide enough let a spline pass as it is; through narrower ones the commands keep them.
+static void test_spline_within_limits(void** state) {
+  (void)state;
+  static run r, plain;
+  const int rate = 20;
+  const double tick = 0.1 / rate;
+  for (int mode = DPC_SWITCHING_WAIT; mode <= DPC_SWITCHING_PREFIX; ++mode) {
+    dpc_controller_def def = make_def(rate + 3, rate);
+    def.switching = mode;
+    def.interpolation = DPC_INTERPOLATION_CUBIC;
+    run_ticks(&def, 600, &plain);
+    def.limits = (dpc_text_list){1, {"* speed=1e6 acceleration=1e9 jerk=1e12"}};
+    run_ticks(&def, 600, &r);
+    for (int t = 0; t < r.ticks; ++t) {
+      assert_near(r.commands[t], plain.commands[t], 1e-2);
+      assert_int_equal(r.modes[t], plain.modes[t]);
+    }
+    def.limits = (dpc_text_list){1, {"* speed=2000 acceleration=20000 jerk=400000"}};
+    run_ticks(&def, 600, &r);
+    for (int t = 2; t < r.ticks; ++t) {
+      const double before = (double)r.commands[t - 1] - (double)r.commands[t - 2];
+      const double now = (double)r.commands[t] - (double)r.commands[t - 1];
+      assert_true(fabs(now) <= 2000 * tick + 1e-3);
+      assert_true(fabs(now - before) <= 20000 * tick * tick + 1e-3);
+    }
   }
 }
 
@@ -509,6 +546,215 @@ static void test_spline_needs_ticks(void** state) {
   assert_ok(dpc_controller_def_check(&def, &error), &error);
 }
 
+// --- what goes wrong ------------------------------------------------------------------------------
+
+// A whole tick, delay 0, with a plan at once when one is asked for; all rows of it are `row`.
+static dpc_tick_output tick_with(dpc_controller* c, const dpc_tick_input* input, float row,
+                                 bool* asked) {
+  float chunk[HORIZON];
+  dpc_plan_request request;
+  dpc_tick_output out;
+  dpc_plan plan;
+  const bool due = dpc_controller_observe(c, input, &request);
+  if (due) plan = answer(&request, chunk);
+  for (int i = 0; i < HORIZON; ++i) chunk[i] = row;
+  dpc_controller_tick(c, input, due ? &plan : NULL, &out);
+  if (asked != NULL) *asked = due;
+  return out;
+}
+
+// The defaults at a policy step of 100 ms: plans up to 220 ms, following up to 300 ms, then a hold, and
+// a fault after 1 s, which stays until it is acknowledged.
+static void test_ages(void** state) {
+  (void)state;
+  for (int64_t age_ms = 0; age_ms <= 400; age_ms += 20) {
+    const size_t mark = dpc_arena_mark(&arena);
+    dpc_controller* c = make_controller(0, 1);
+    float obs[3];
+    dpc_tick_input input = observe(0, 1, obs);
+    bool asked = false;
+    assert_int_equal(tick_with(c, &input, 5, &asked).state, DPC_STATE_ACTIVE);
+    assert_true(asked);
+    for (uint64_t tick = 1; tick <= ROWS; ++tick) {
+      input = observe(tick, 1, obs);
+      input.age.ns = tick < ROWS ? 0 : age_ms * 1000000;
+      const dpc_tick_output out = tick_with(c, &input, 6, &asked);
+      if (tick < ROWS) continue;
+      assert_int_equal(asked, age_ms <= 220);
+      assert_int_equal(out.state, age_ms <= 300 ? DPC_STATE_ACTIVE : DPC_STATE_HOLD);
+      assert_int_equal(dpc_controller_counts(c)->too_old, age_ms > 220 ? 1 : 0);
+    }
+    dpc_arena_release(&arena, mark);
+  }
+}
+
+static void test_fault_stays_until_acknowledged(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(0, 1);
+  float obs[3];
+  uint64_t tick = 0;
+  dpc_tick_input input = observe(tick, 1, obs);
+  assert_int_equal(tick_with(c, &input, 5, NULL).state, DPC_STATE_ACTIVE);
+  for (int late = 1; late <= 12; ++late) {
+    input.tick = ++tick;
+    input.fresh = false;
+    input.age.ns = late * INT64_C(100000000);
+    const dpc_tick_output out = tick_with(c, &input, 5, NULL);
+    assert_int_equal(out.state, late <= 3    ? DPC_STATE_ACTIVE
+                                : late <= 10 ? DPC_STATE_HOLD
+                                             : DPC_STATE_FAULT);
+    assert_int_equal(out.fault, late <= 10 ? DPC_FAULT_NONE : DPC_FAULT_STALE);
+  }
+  // acknowledged while its cause lasts, it comes back in the same tick
+  input.tick = ++tick;
+  input.acknowledged = true;
+  assert_int_equal(tick_with(c, &input, 5, NULL).state, DPC_STATE_FAULT);
+  // it outlives its cause and its episode, and nothing is planned meanwhile
+  for (int i = 0; i < 5; ++i) {
+    bool asked = false;
+    input = observe(++tick, i < 3 ? 1 : 2, obs);
+    assert_int_equal(tick_with(c, &input, 5, &asked).state, DPC_STATE_FAULT);
+    assert_false(asked);
+  }
+  input = observe(++tick, 2, obs);
+  input.acknowledged = true;
+  const dpc_tick_output out = tick_with(c, &input, 5, NULL);
+  assert_int_equal(out.state, DPC_STATE_ACTIVE);
+  assert_int_equal(out.fault, DPC_FAULT_NONE);
+  assert_int_equal(dpc_controller_counts(c)->faults, 2);
+}
+
+static void test_failing_policy_is_a_fault(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(0, 1);
+  float obs[3];
+  for (uint64_t tick = 0; tick < 5; ++tick) {
+    const dpc_tick_input input = observe(tick, 1, obs);
+    dpc_plan_request request;
+    dpc_tick_output out;
+    const bool due = dpc_controller_observe(c, &input, &request);
+    assert_int_equal(due, tick < 2);
+    const dpc_plan failed = {request.tick, request.epoch, request.plan, true, NULL};
+    dpc_controller_tick(c, &input, due ? &failed : NULL, &out);
+    assert_int_equal(out.state, tick < 1 ? DPC_STATE_HOLD : DPC_STATE_FAULT);
+    assert_int_equal(out.fault, tick < 1 ? DPC_FAULT_NONE : DPC_FAULT_PLANS);
+    assert_near(out.action[0], 0, 0);
+  }
+}
+
+// An observation that is not finite is as good as none: what was seen before only grows older.
+static void test_bad_observations(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(0, 1);
+  float obs[3];
+  dpc_tick_input input = observe(0, 1, obs);
+  obs[2] = NAN;
+  assert_int_equal(tick_with(c, &input, 5, NULL).mode, DPC_MODE_IDLE);
+  input = observe(1, 1, obs);
+  assert_int_equal(tick_with(c, &input, 5, NULL).mode, DPC_MODE_ACTIVE);
+  for (uint64_t tick = 2; tick < 30; ++tick) {
+    input = observe(tick, 1, obs);
+    obs[tick % 2 * 2] = tick % 3 == 0 ? NAN : INFINITY;
+    bool asked = false;
+    const dpc_tick_output out = tick_with(c, &input, 5, &asked);
+    assert_false(asked);
+    assert_true(isfinite(out.action[0]));
+    assert_int_equal(out.state, tick <= 4    ? DPC_STATE_ACTIVE
+                                : tick <= 11 ? DPC_STATE_HOLD
+                                             : DPC_STATE_FAULT);
+    if (out.mode == DPC_MODE_HOLD) assert_near(out.action[0], 1, 0);
+  }
+  // of a value that nobody needs it does not matter
+  dpc_arena_release(&arena, 0);
+  c = make_controller(0, 1);
+  input = observe(0, 1, obs);
+  obs[1] = NAN;
+  assert_int_equal(tick_with(c, &input, 5, NULL).mode, DPC_MODE_ACTIVE);
+}
+
+// After a pause of its own the controller waits to see the robot, and goes on from there.
+static void test_own_pause_is_no_fault(void** state) {
+  (void)state;
+  dpc_controller* c = make_limited(0, 1, "* speed=1 acceleration=10 jerk=100");
+  float obs[3];
+  uint64_t tick = 0;
+  for (; tick < 5; ++tick) {
+    const dpc_tick_input input = observe(tick, 1, obs);
+    assert_int_equal(tick_with(c, &input, 900, NULL).mode, DPC_MODE_ACTIVE);
+  }
+  tick += 50;
+  dpc_tick_input input = observe(4, 1, obs);
+  input.tick = tick;
+  input.age.ns = INT64_C(5000000000);
+  const dpc_tick_output stale = tick_with(c, &input, 900, NULL);
+  assert_int_equal(stale.mode, DPC_MODE_IDLE);
+  assert_int_equal(stale.state, DPC_STATE_HOLD);
+  input = observe(++tick, 1, obs);
+  const dpc_tick_output out = tick_with(c, &input, 900, NULL);
+  assert_int_equal(out.state, DPC_STATE_ACTIVE);
+  assert_true(out.action[0] >= (float)tick && out.action[0] < (float)tick + 0.1F);
+  assert_int_equal(dpc_controller_counts(c)->gaps, 1);
+  assert_int_equal(dpc_controller_counts(c)->faults, 0);
+}
+
+// With limits: from the first command on, into holds and out of them, through a fault and to the stop,
+// every command keeps speed, acceleration and jerk; the stop ends at rest and cannot be undone.
+static void test_motion_is_bounded_through_everything(void** state) {
+  (void)state;
+  dpc_controller* c = make_limited(0, 1, "* speed=1 acceleration=10 jerk=200");
+  const double dt = 0.1, rounding = 1e-5;
+  float obs[3], p[4] = {0};
+  int64_t age = 0;
+  dpc_state last = DPC_STATE_INACTIVE;
+  for (uint64_t tick = 0; tick < 400; ++tick) {
+    const bool seen = (tick / 16) % 3 != 2;
+    age = seen ? 0 : age + 100000000;
+    dpc_tick_input input = observe(seen ? tick : tick - 1, 1, obs);
+    obs[2] = 0;
+    input.tick = tick;
+    input.fresh = seen;
+    input.age.ns = age;
+    input.acknowledged = tick % 7 == 0;
+    input.stop = tick >= 360 && tick % 2 == 0;
+    const dpc_tick_output out = tick_with(c, &input, (tick / 20) % 2 ? 8 : -8, NULL);
+    for (int i = 0; i < 3; ++i) p[i] = p[i + 1];
+    p[3] = out.action[0];
+    assert_true(fabs((double)(p[3] - p[2])) <= dt + rounding);
+    assert_true(fabs((double)(p[3] - 2 * p[2] + p[1])) <= 10 * dt * dt + rounding);
+    assert_true(fabs((double)(p[3] - 3 * p[2] + 3 * p[1] - p[0])) <= 200 * dt * dt * dt + rounding);
+    last = out.state;
+    if (tick >= 360) assert_true(last == DPC_STATE_STOPPING || last == DPC_STATE_FINALIZED);
+  }
+  assert_int_equal(last, DPC_STATE_FINALIZED);
+  assert_true(p[3] == p[2]);
+  assert_true(dpc_controller_counts(c)->faults > 0);
+  assert_true(dpc_controller_counts(c)->limited > 0);
+}
+
+static void test_nothing_to_stop_is_stopped(void** state) {
+  (void)state;
+  dpc_controller* c = make_controller(0, 1);
+  const dpc_tick_input input = {.stop = true};
+  assert_int_equal(tick_with(c, &input, 0, NULL).state, DPC_STATE_FINALIZED);
+}
+
+static void test_watching_that_cannot_be(void** state) {
+  (void)state;
+  const dpc_checkpoint_info policy = make_policy();
+  const dpc_interface robot = make_robot();
+  dpc_controller_def def = dpc_controller_def_default();
+  dpc_controller* c = NULL;
+  dpc_error error;
+  def.delay = 0;
+  def.hold_age = 2;
+  assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_CONFIG,
+               &error, "controller.hold_age: 2 s");
+  def.hold_age = 0;
+  def.limits = (dpc_text_list){1, {"leg speed=1"}};
+  assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_CONFIG,
+               &error, "controller.limits: 'leg speed=1'");
+}
+
 static void test_settings_that_do_not_fit(void** state) {
   (void)state;
   const dpc_checkpoint_info policy = make_policy();
@@ -550,8 +796,17 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_blend, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_no_steps, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_comes_to_rest, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_spline_within_limits, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_rows_are_chosen, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_spline_needs_ticks, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_ages, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_fault_stays_until_acknowledged, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_failing_policy_is_a_fault, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_bad_observations, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_own_pause_is_no_fault, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_motion_is_bounded_through_everything, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_nothing_to_stop_is_stopped, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_watching_that_cannot_be, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_settings_that_do_not_fit, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

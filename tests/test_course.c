@@ -37,17 +37,18 @@ static void test_holds_rows(void** state) {
   (void)state;
   dpc_course course = make_course(DPC_INTERPOLATION_HOLD);
   const dpc_chunk chunk = make_chunk(100);
-  float velocity[DIM] = {1, 2};
-  assert_null(dpc_course_at(&course, 100, velocity));
+  float velocity[DIM] = {1, 2}, acceleration[DIM] = {0};
+  assert_null(dpc_course_at(&course, 100, velocity, acceleration));
   dpc_course_follow(&course, &chunk, 100, NULL, NULL);
   for (uint64_t tick = 100; tick < 170; ++tick) {
-    const float *want = dpc_chunk_at(&chunk, tick), *got = dpc_course_at(&course, tick, velocity);
+    const float *want = dpc_chunk_at(&chunk, tick),
+                *got = dpc_course_at(&course, tick, velocity, acceleration);
     assert_true((want == NULL) == (got == NULL));
     if (want != NULL) assert_memory_equal(want, got, sizeof(float[DIM]));
   }
   assert_true(velocity[0] == 1 && velocity[1] == 2);  // a spline's only
   dpc_course_clear(&course);
-  assert_null(dpc_course_at(&course, 120, velocity));
+  assert_null(dpc_course_at(&course, 120, velocity, acceleration));
 }
 
 // From the last command, with its velocity, through the middle of every row that is a step away, to
@@ -59,9 +60,9 @@ static void test_passes_through_rows(void** state) {
   for (int late = 0; late < (HORIZON - 1) * RATE; ++late) {
     const dpc_chunk chunk = make_chunk(100);
     const uint64_t tick = 100 + (uint64_t)late;
-    float velocity[DIM];
+    float velocity[DIM], acceleration[DIM];
     dpc_course_follow(&course, &chunk, tick, position, speed);
-    const float* got = dpc_course_at(&course, tick - 1, velocity);
+    const float* got = dpc_course_at(&course, tick - 1, velocity, acceleration);
     for (int i = 0; i < DIM && late > 0; ++i) {
       assert_near(got[i], position[i], 0);
       assert_near(velocity[i], speed[i], 1e-6);
@@ -69,11 +70,11 @@ static void test_passes_through_rows(void** state) {
     for (int row = 1; row < HORIZON; ++row) {
       const uint64_t middle = dpc_chunk_due(&chunk, row) + RATE / 2;
       if (middle < tick - 1 + RATE || middle < tick) continue;
-      got = dpc_course_at(&course, middle, velocity);
+      got = dpc_course_at(&course, middle, velocity, acceleration);
       for (int i = 0; i < DIM; ++i) assert_near(got[i], values[row * DIM + i], 1e-5);
     }
     const uint64_t last = dpc_chunk_due(&chunk, HORIZON) - 1;
-    got = dpc_course_at(&course, last, velocity);
+    got = dpc_course_at(&course, last, velocity, acceleration);
     if (tick - 1 + RATE > last) continue;  // entered too late to get there
     for (int i = 0; i < DIM; ++i) {
       assert_near(got[i], values[(HORIZON - 1) * DIM + i], 1e-5);

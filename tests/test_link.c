@@ -452,11 +452,11 @@ static void test_the_newest_command_wins_and_its_lease_counts(void** state) {
   dpc_robot_event event;
   open_pair(&p, "tcp://127.0.0.1:*", 10);
   observe(&p, 1, 0, false);
-  for (int i = 0; i < 5; ++i) assert_ok(command(&p, 0, 0, (float)i, 30000000), &error);
+  for (int i = 0; i < 5; ++i) assert_ok(command(&p, 0, 0, (float)i, 3000000000), &error);
   settle();
   turns(&p, DPC_LINK_NOTHING, DPC_ROBOT_COMMAND, NULL, &event);
   assert_true(event.command.values[0] == 4);
-  assert_int_equal(dpc_time_since(event.valid_until, event.time).ns, 30000000);
+  assert_int_equal(dpc_time_since(event.valid_until, event.time).ns, 3000000000);
   assert_int_equal(dpc_robot_counts(p.robot)->replaced, 4);
   // a reset is an event of its own
   assert_ok(command(&p, 0, 0, 5, 0), &error);
@@ -464,6 +464,35 @@ static void test_the_newest_command_wins_and_its_lease_counts(void** state) {
   settle();
   turns(&p, DPC_LINK_NOTHING, DPC_ROBOT_RESET, NULL, &event);
   assert_int_equal(event.seed, 99);
+  close_pair(&p);
+}
+
+// The end of a lease is told once, before the robot could take the controller for dead; one without an
+// end, a newer command and another episode are none.
+static void test_the_end_of_a_lease_is_told(void** state) {
+  (void)state;
+  pair p;
+  dpc_robot_event event;
+  open_pair(&p, "tcp://127.0.0.1:*", 10);
+  observe(&p, 1, 0, false);
+  assert_ok(command(&p, 0, 0, 1, 30000000), &error);
+  turns(&p, DPC_LINK_NOTHING, DPC_ROBOT_COMMAND, NULL, &event);
+  const dpc_time end = event.valid_until;
+  dpc_robot_poll(p.robot, dpc_seconds(10), -1, &event);
+  assert_int_equal(event.kind, DPC_ROBOT_EXPIRED);
+  assert_true(event.time.ns > end.ns);
+  dpc_robot_poll(p.robot, dpc_seconds(0.1), -1, &event);
+  assert_int_equal(event.kind, DPC_ROBOT_NOTHING);
+  for (int i = 0; i < 2; ++i) {
+    assert_ok(command(&p, 0, 0, 1, 50000000), &error);
+    turns(&p, DPC_LINK_NOTHING, DPC_ROBOT_COMMAND, NULL, NULL);
+    if (i == 0) assert_ok(command(&p, 0, 0, 1, 0), &error);
+    if (i == 0) turns(&p, DPC_LINK_NOTHING, DPC_ROBOT_COMMAND, NULL, NULL);
+    if (i == 1) observe(&p, 2, 0, false);
+    dpc_robot_poll(p.robot, dpc_seconds(0.1), -1, &event);
+    assert_int_equal(event.kind, DPC_ROBOT_NOTHING);
+  }
+  assert_int_equal(dpc_robot_counts(p.robot)->expired, 1);
   close_pair(&p);
 }
 
@@ -951,6 +980,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(test_handshake_gives_up),
       cmocka_unit_test(test_the_newest_observation_wins_but_an_end_is_kept),
       cmocka_unit_test(test_the_newest_command_wins_and_its_lease_counts),
+      cmocka_unit_test(test_the_end_of_a_lease_is_told),
       cmocka_unit_test(test_commands_of_other_ticks_are_ignored),
       cmocka_unit_test(test_observations_out_of_order_are_not_sent),
       cmocka_unit_test(test_noise_at_the_robot_is_counted_and_ignored),

@@ -35,6 +35,9 @@ static dpc_controller* make_controller(int delay) {
   dpc_controller* made = NULL;
   dpc_controller_def def = dpc_controller_def_default();
   def.delay = delay;
+  // how busy the machine is must not show in what these tests see
+  def.plan_age = def.hold_age = 1000;
+  def.fault_age = 2000;
   const dpc_checkpoint_info* info = dpc_policy_info(policy);
   assert_ok(dpc_controller_create(&def, info, &info->interface, &arena, &made, &error), &error);
   return made;

@@ -82,9 +82,9 @@ static void test_points_and_ends_are_met(void** state) {
     const sample s = draw_sample(round);
     dpc_spline spline = make_spline(s.dim);
     fit(&spline, &s);
-    float position[DIM_MAX], velocity[DIM_MAX];
+    float position[DIM_MAX], velocity[DIM_MAX], acceleration[DIM_MAX];
     for (int i = 0; i < s.count; ++i) {
-      dpc_spline_at(&spline, s.times[i], position, velocity);
+      dpc_spline_at(&spline, s.times[i], position, velocity, acceleration);
       for (int j = 0; j < s.dim; ++j) {
         assert_near(position[j], s.points[i][j], 1e-4);
         if (i == 0) assert_near(velocity[j], s.first_slope[j], 1e-5);
@@ -103,16 +103,18 @@ static void test_smooth_at_points(void** state) {
     dpc_spline spline = make_spline(s.dim);
     fit(&spline, &s);
     for (int k = 1; k < s.count - 1; ++k) {
-      float before[2][DIM_MAX], after[2][DIM_MAX];
+      float before[3][DIM_MAX], after[3][DIM_MAX];
       const double tiny = 1e-7;
-      dpc_spline_at(&spline, s.times[k] - tiny, before[0], before[1]);
-      dpc_spline_at(&spline, s.times[k] + tiny, after[0], after[1]);
+      dpc_spline_at(&spline, s.times[k] - tiny, before[0], before[1], before[2]);
+      dpc_spline_at(&spline, s.times[k] + tiny, after[0], after[1], after[2]);
       for (int j = 0; j < s.dim; ++j) {
         assert_near(before[0][j], after[0][j], 5e-4);  // floats up to 4,000 are 2.4e-4 apart
         assert_near(before[1][j], after[1][j], 2e-3);
         const double left = curvature(&spline, k - 1, j, true);
         const double right = curvature(&spline, k, j, false);
         assert_near(left, right, 1e-9 * (1 + fabs(left)));
+        assert_near(before[2][j], left, 1e-3 * (1 + fabs(left)));
+        assert_near(after[2][j], right, 1e-3 * (1 + fabs(right)));
       }
     }
   }
@@ -130,9 +132,10 @@ static void test_velocity_is_the_derivative(void** state) {
       const double length = s.times[s.count - 1] - s.times[0] - 2 * h;
       const double t = s.times[0] + h + length * n / 100;
       float low[DIM_MAX], high[DIM_MAX], position[DIM_MAX], velocity[DIM_MAX];
-      dpc_spline_at(&spline, t - h, low, velocity);
-      dpc_spline_at(&spline, t + h, high, velocity);
-      dpc_spline_at(&spline, t, position, velocity);
+      float acceleration[DIM_MAX];
+      dpc_spline_at(&spline, t - h, low, velocity, acceleration);
+      dpc_spline_at(&spline, t + h, high, velocity, acceleration);
+      dpc_spline_at(&spline, t, position, velocity, acceleration);
       for (int j = 0; j < s.dim; ++j) {
         // floats up to 2,000 are 1.2e-4 apart; the rest is the third derivative's
         assert_near(((double)high[j] - (double)low[j]) / (2 * h), velocity[j], 0.3);
@@ -161,8 +164,8 @@ static void test_reproduces_cubics(void** state) {
     fit(&spline, &s);
     for (int n = 0; n <= 50; ++n) {
       const double u = n / 50.0;
-      float position[DIM_MAX], velocity[DIM_MAX];
-      dpc_spline_at(&spline, begin + u * length, position, velocity);
+      float position[DIM_MAX], velocity[DIM_MAX], acceleration[DIM_MAX];
+      dpc_spline_at(&spline, begin + u * length, position, velocity, acceleration);
       for (int j = 0; j < s.dim; ++j) {
         assert_near(position[j], c[j][0] + u * (c[j][1] + u * (c[j][2] + u * c[j][3])), 1e-3);
         assert_near(velocity[j] * length, c[j][1] + u * (2 * c[j][2] + u * 3 * c[j][3]), 0.05);
@@ -176,10 +179,11 @@ static void test_values_are_independent(void** state) {
   (void)state;
   for (uint32_t round = DIM_MAX - 1; round < ROUNDS; round += DIM_MAX) {
     const sample s = draw_sample(round);
-    float together[200][DIM_MAX], velocity[DIM_MAX], alone;
+    float together[200][DIM_MAX], velocity[DIM_MAX], acceleration[DIM_MAX], alone;
     dpc_spline spline = make_spline(s.dim);
     fit(&spline, &s);
-    for (int n = 0; n < 200; ++n) dpc_spline_at(&spline, s.times[0] + n, together[n], velocity);
+    for (int n = 0; n < 200; ++n)
+      dpc_spline_at(&spline, s.times[0] + n, together[n], velocity, acceleration);
     for (int j = 0; j < s.dim; ++j) {
       sample one = s;
       one.dim = 1;
@@ -189,7 +193,7 @@ static void test_values_are_independent(void** state) {
       spline = make_spline(1);
       fit(&spline, &one);
       for (int n = 0; n < 200; ++n) {
-        dpc_spline_at(&spline, s.times[0] + n, &alone, velocity);
+        dpc_spline_at(&spline, s.times[0] + n, &alone, velocity, acceleration);
         assert_memory_equal(&alone, &together[n][j], sizeof alone);
       }
     }
@@ -201,22 +205,23 @@ static void test_stands_outside(void** state) {
   (void)state;
   dpc_spline spline = make_spline(1);
   const float from = 10, to = 30, slope = 4;
-  float position, velocity;
+  float position, velocity, acceleration;
   dpc_spline_begin(&spline, 0, &from, &slope);
   dpc_spline_end(&spline, NULL);
   for (int t = -3; t < 4; ++t) {
-    dpc_spline_at(&spline, t, &position, &velocity);
+    dpc_spline_at(&spline, t, &position, &velocity, &acceleration);
     assert_near(position, 10, 0);
     if (t != 0) assert_near(velocity, 0, 0);
+    assert_near(acceleration, 0, 0);
   }
   dpc_spline_begin(&spline, 0, &from, &slope);
   dpc_spline_add(&spline, 5, &to);
   dpc_spline_end(&spline, NULL);
-  dpc_spline_at(&spline, 5, &position, &velocity);
+  dpc_spline_at(&spline, 5, &position, &velocity, &acceleration);
   assert_true(position == 30 && velocity == 0);
-  dpc_spline_at(&spline, 1e9, &position, &velocity);
+  dpc_spline_at(&spline, 1e9, &position, &velocity, &acceleration);
   assert_true(position == 30 && velocity == 0);
-  dpc_spline_at(&spline, -1, &position, &velocity);
+  dpc_spline_at(&spline, -1, &position, &velocity, &acceleration);
   assert_true(position == 10 && velocity == 0);
 }
 

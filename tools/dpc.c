@@ -26,6 +26,7 @@ static const command commands[] = {
     {"eval", "rollouts in process: score and success with confidence intervals"},
     {"sim", "serve the push world as a robot"},
     {"run", "drive a robot with a policy, in real time"},
+    {"ack", "acknowledge the fault in which a controller holds its robot"},
     {"doctor", "is this machine fit for real time, and what would make it fitter"},
     {"bench", "time of a denoising step and of a chunk; how punctually the loop wakes up"},
     {"diffuse", "pictures of what diffusion does; does a noise schedule reach pure noise?"},

@@ -18,7 +18,7 @@ static double difference(const dpc_motion_meter* m, int count, const double* wei
 
 static void measure(dpc_motion_meter* m) {
   const double step[] = {1, -2, 1}, jerk[] = {1, -3, 3, -1};
-  dpc_motion* motion = &m->motion;
+  dpc_motion_steps* motion = &m->motion;
   if (m->count >= 3) {
     motion->velocity_step = fmax(motion->velocity_step, difference(m, 3, step) / DT);
   }

@@ -15,10 +15,10 @@
 enum { DPC_MOTION_BACK = 4 };  // commands that a jerk is made of
 
 /// The largest at the switches of an episode; all 0 where there were none.
-typedef struct dpc_motion {
+typedef struct dpc_motion_steps {
   int switches;
   double velocity_step, jerk;
-} dpc_motion;
+} dpc_motion_steps;
 
 /// What is remembered of commands. All zero is a beginning.
 typedef struct dpc_motion_meter {
@@ -26,7 +26,7 @@ typedef struct dpc_motion_meter {
   int count;                                              // so far, up to DPC_MOTION_BACK
   int left;    // commands of the switch that is under way, still to come
   bool begun;  // there has been a plan
-  dpc_motion motion;
+  dpc_motion_steps motion;
 } dpc_motion_meter;
 
 /// Take in the `command` [DPC_PUSH_ACTION_DIM], px, of the next physics step; `first` of a plan.

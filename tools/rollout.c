@@ -87,8 +87,13 @@ static bool step_begins(const dpc_rollout* r) {
 }
 
 static dpc_tick_input input_now(const dpc_rollout* r) {
-  return (dpc_tick_input){
-      .tick = r->tick, .epoch = r->epoch, .seed = r->seed, .obs = r->obs, .fresh = step_begins(r)};
+  return (dpc_tick_input){.tick = r->tick,
+                          .epoch = r->epoch,
+                          .seed = r->seed,
+                          .obs = r->obs,
+                          .fresh = step_begins(r),
+                          // each episode counts by itself, whatever the one before ended with
+                          .acknowledged = r->tick == 0};
 }
 
 // A tick's second half, with the plan if it asked for one, and what the world makes of it.

@@ -30,8 +30,8 @@ typedef struct dpc_rollout_result {
   int steps;
   double score;  // largest reward, in [0, 1]
   bool success;
-  uint64_t failed_plans;  // chunks that were not finite; the agent was held meanwhile
-  dpc_motion motion;      // of the commands
+  uint64_t failed_plans;    // chunks that were not finite; the agent was held meanwhile
+  dpc_motion_steps motion;  // of the commands
 } dpc_rollout_result;
 
 // --- one -------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 /// dpc-run: drive a robot with a policy.
 ///
 /// Four threads at most: control and planner (runtime/loop.h), link (tools/run_link.h), and this
-/// one, the supervisor: it starts them in order, receives signals and notes, and stops them in
-/// order.
+/// one, the supervisor: it starts them in order, receives signals, notes and acknowledgements, brings
+/// the robot to rest and stops them in order.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,12 +13,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "runtime/acknowledge.h"
 #include "runtime/clock.h"
 #include "tools/allocations.h"
 #include "tools/cli.h"
 #include "tools/run_latency.h"
 #include "tools/run_report.h"
 
+enum { STOP_PATIENCE_S = 2 };
 static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is touched is used
 static const size_t SPARE = (size_t)64 << 20;         // for what is made after the policy
 
@@ -40,6 +42,7 @@ typedef struct run {
   dpc_loop* loop;
   dpc_run_link carrier;
 
+  int ack_fd;
   bool stopping;
   dpc_time end;  // by run.duration
   int room;      // of `episodes`
@@ -105,12 +108,12 @@ static void pass_signal_on(int number) {
   errno = before;
 }
 
-// SA_RESETHAND: one more ends the program at once.
+// A second signal finds the stop begun, and cannot skip it. What cannot be caught, or must not wait, is
+// SIGKILL's: then the lease of the last command ends the motion.
 static dpc_status open_signals(dpc_error* error) {
   signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (signal_fd < 0) return dpc_fail(error, DPC_ERR_IO, "eventfd: %s", strerror(errno));
-  struct sigaction action = {.sa_handler = pass_signal_on,
-                             .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+  struct sigaction action = {.sa_handler = pass_signal_on, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   (void)sigaction(SIGINT, &action, NULL);
   (void)sigaction(SIGTERM, &action, NULL);
@@ -143,14 +146,22 @@ static dpc_status make_loop(run* r, dpc_error* error) {
                          dpc_layout_dim(&robot->action), &r->arena, &r->loop, error);
 }
 
+static dpc_duration lease_time(const run* r) {
+  if (r->def.pace == DPC_PACE_LOCKSTEP) return (dpc_duration){0};
+  if (r->def.lease > 0) return dpc_seconds(r->def.lease);
+  const dpc_duration least = dpc_seconds(0.02),
+                     ticks = {3 * dpc_run_period(r->policy, &r->controller_def).ns};
+  return ticks.ns > least.ns ? ticks : least;
+}
+
 static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(load(r, sections, error));
   DPC_TRY(prepare(r, error));
   DPC_TRY(connect_robot(r, error));
+  DPC_TRY(dpc_ack_open(r->link_def.endpoint, &r->ack_fd, error));
   DPC_TRY(make_loop(r, error));
   DPC_TRY(dpc_loop_start(r->loop, error));
-  const bool waits = r->def.pace == DPC_PACE_LOCKSTEP;
-  const dpc_run_link_def def = {.lease = dpc_seconds(waits ? 0 : r->def.lease),
+  const dpc_run_link_def def = {.lease = lease_time(r),
                                 // without this no other machine can be reached
                                 .same_clock = !r->link_def.insecure,
                                 .place = r->link_place};
@@ -194,7 +205,19 @@ static void heed(run* r, const dpc_run_note* note) {
       dpc_log(DPC_LOG_INFO, "the robot said Bye: %s", note->reason);
       r->stopping = true;
       break;
+    case DPC_RUN_FAULT:
+      dpc_log(DPC_LOG_ERROR, "fault: %s; the robot is held until `dpc ack %s`", note->reason,
+              r->link_def.endpoint);
+      break;
   }
+}
+
+static void heed_acknowledgement(run* r) {
+  dpc_ack_sender sender;
+  if (!dpc_ack_take(r->ack_fd, &sender)) return;
+  const bool was_needed = dpc_loop_acknowledge(r->loop);
+  dpc_ack_answer(r->ack_fd, &sender, was_needed ? "acknowledged" : "there is no fault");
+  if (was_needed) dpc_log(DPC_LOG_INFO, "the fault is acknowledged");
 }
 
 static void heed_signal(run* r) {
@@ -214,9 +237,11 @@ static void supervise(run* r) {
   r->end = dpc_time_after(dpc_clock_now(), dpc_seconds(r->def.duration));
   while (!r->stopping) {
     struct pollfd watched[] = {{.fd = signal_fd, .events = POLLIN},
-                               {.fd = r->carrier.notes, .events = POLLIN}};
+                               {.fd = r->carrier.notes, .events = POLLIN},
+                               {.fd = r->ack_fd, .events = POLLIN}};
     (void)poll(watched, DPC_COUNT(watched), milliseconds_left(r));
     if (watched[0].revents != 0) heed_signal(r);
+    if (watched[2].revents != 0) heed_acknowledgement(r);
     dpc_run_note note;
     while (!r->stopping && dpc_run_link_note(&r->carrier, &note)) heed(r, &note);
     r->stopping |= milliseconds_left(r) == 0;
@@ -224,6 +249,20 @@ static void supervise(run* r) {
 }
 
 // --- the end --------------------------------------------------------------------------------------
+
+// Only a robot that does not let ticks come (in lock-step, say) keeps this waiting: its own end is
+// then what stops it.
+static void bring_to_rest(run* r) {
+  const dpc_time latest = dpc_time_after(dpc_clock_now(), dpc_seconds(STOP_PATIENCE_S));
+  dpc_loop_rest(r->loop);
+  while (!dpc_loop_at_rest(r->loop) && dpc_clock_now().ns < latest.ns) {
+    dpc_clock_sleep_until(dpc_time_after(dpc_clock_now(), dpc_seconds(0.001)));
+  }
+  r->result.stopped = dpc_loop_at_rest(r->loop);
+  if (!r->result.stopped) {
+    dpc_log(DPC_LOG_WARNING, "no ticks came to stop the robot with; its lease does");
+  }
+}
 
 static dpc_status report(run* r, dpc_error* error) {
   r->result.pace = dpc_pace_names[r->def.pace];
@@ -253,21 +292,24 @@ static dpc_status drive(run* r, dpc_config_section* sections, dpc_error* error) 
     return status;
   }
   supervise(r);
+  bring_to_rest(r);
   dpc_loop_stop(r->loop);
   dpc_run_link_stop(&r->carrier);
   return report(r, error);
 }
 
 int main(int argc, char** argv) {
-  static run r;
+  static run r = {.ack_fd = -1};
   dpc_config_section sections[SECTIONS];
   list_sections(&r, sections);
   const dpc_cli_program program = {
       .name = "run",
       .doc =
           "Drive a robot with a policy.\v"
-          "Ends when the robot says Bye, after run.episodes or run.duration, or with Ctrl-C. A "
-          "robot that falls silent is waited for. Section sampler defaults to what the policy's "
+          "Ends when the robot says Bye, after run.episodes or run.duration, or with Ctrl-C: the "
+          "robot is brought to rest first. A robot that falls silent is waited for, and one that "
+          "is "
+          "held for a fault until `dpc ack`. Section sampler defaults to what the policy's "
           "file says.",
       .sections = sections,
       .section_count = SECTIONS,
@@ -281,6 +323,7 @@ int main(int argc, char** argv) {
   dpc_loop_destroy(r.loop);
   dpc_planner_destroy(r.planner);
   dpc_link_destroy(r.link);
+  if (r.ack_fd >= 0) close(r.ack_fd);
   free(r.result.episodes);
   dpc_arena_unmap(&r.arena);
   return dpc_cli_finish(&r.cli, status, &error);

@@ -8,8 +8,10 @@ static const dpc_field rows[] = {
     DPC_INT(dpc_run_def, episodes, "0", 0, 100000000, "",
             "stop when so many have ended; 0: when the robot says Bye"),
     DPC_REAL(dpc_run_def, duration, "0", 0, 1e9, "s", "stop after this time; 0: no limit"),
-    DPC_REAL(dpc_run_def, lease, "0.5", 0.001, 3600, "s",
-             "how long the robot may follow a command when no other comes; unused in lockstep"),
+    DPC_REAL(
+        dpc_run_def, lease, "0", 0, 3600, "s",
+        "how long the robot may follow a command when no other comes; 0: three ticks, at least "
+        "20 ms; unused in lockstep"),
     DPC_CHOICE(dpc_run_def, rt, "preferred", dpc_rt_mode_names,
                "required: no start without real-time priority, locked memory and a delay that "
                "suffices; preferred: warns and goes on; off: ordinary threads; off in lockstep"),

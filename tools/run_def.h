@@ -9,7 +9,7 @@ typedef struct dpc_run_def {
   int pace;         // dpc_pace
   int episodes;     // then stop; 0: until the robot says Bye
   double duration;  // s, then stop; 0: no limit
-  double lease;     // s, of a command
+  double lease;     // s, of a command; 0: three ticks
   int rt;           // dpc_rt_mode
   int priority;     // SCHED_FIFO, of the control thread; the planner's is one below
   int control_cpu;  // -1: chosen, by dpc_run_place

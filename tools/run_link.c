@@ -110,9 +110,17 @@ static void handle(dpc_run_link* run, const dpc_link_event* event) {
 
 // --- to the robot ---------------------------------------------------------------------------------
 
+static void tell_fault(dpc_run_link* run, dpc_fault fault) {
+  if (fault != run->fault && fault != DPC_FAULT_NONE) {
+    tell_reason(run, DPC_RUN_FAULT, dpc_fault_text(fault));
+  }
+  run->fault = fault;
+}
+
 static void forward(dpc_run_link* run) {
   dpc_mailbox_quiet(dpc_loop_commands(run->loop));
   const dpc_loop_command* next = dpc_mailbox_take(dpc_loop_commands(run->loop));
+  if (next != NULL) tell_fault(run, next->fault);
   // a command for what is over could be taken for one in what came after
   if (next == NULL || !run->running || next->epoch != run->epoch) return;
   const dpc_command command = {.episode = next->label,
@@ -139,6 +147,8 @@ static void carry(void* context) {
     handle(run, &event);
     if (event.woken) forward(run);
   }
+  // the loop has stopped before us: this is what it stopped with
+  forward(run);
   dpc_link_bye(run->link, "the controller has stopped");
 }
 

@@ -13,6 +13,7 @@ typedef enum dpc_run_note_kind {
   DPC_RUN_CONNECTED,  // it is back
   DPC_RUN_REFUSED,    // what came back does not fit
   DPC_RUN_BYE,        // the robot has ended the session
+  DPC_RUN_FAULT,      // the controller holds the robot until someone acknowledges
 } dpc_run_note_kind;
 
 /// What the supervisor reads from the thread's pipe, whole.
@@ -49,6 +50,7 @@ typedef struct dpc_run_link {
   uint64_t tick;
   double score;
   bool refused;            // and has been told
+  dpc_fault fault;         // that has been told
   dpc_latency end_to_end;  // observation taken from the socket -> its command handed to the socket
   uint64_t commands_sent, commands_failed, notes_lost;
 } dpc_run_link;

@@ -88,9 +88,10 @@ static void print_people(const dpc_cli* cli, const dpc_run_result* r) {
   }
   dpc_cli_print(cli,
                 "missed ticks %" PRIu64 ", late plans %" PRIu64 ", failed plans %" PRIu64
-                ", overdue observations %" PRIu64 ", times the robot was lost %" PRIu64 "\n",
+                ", overdue observations %" PRIu64 ", times the robot was lost %" PRIu64
+                ", faults %" PRIu64 "\n",
                 r->loop->missed, r->controller->late, r->controller->failed, r->loop->overdue,
-                r->lost);
+                r->lost, r->controller->faults);
 }
 
 static dpc_json* episodes_json(const dpc_run_result* r) {
@@ -119,7 +120,14 @@ static void add_counts(dpc_json* json, const dpc_run_result* r) {
       {"failed_plans", r->controller->failed},
       {"holds", r->controller->holds},
       {"clamped_values", r->controller->clamped},
+      {"limited_values", r->controller->limited},
       {"rejected_commands", r->controller->rejected},
+      {"refused_jumps", r->controller->jumped},
+      {"bad_observations", r->controller->blind},
+      {"old_observations", r->controller->too_old},
+      {"stale_ticks", r->controller->stale},
+      {"gaps", r->controller->gaps},
+      {"faults", r->controller->faults},
       {"commands_sent", r->link->commands_sent},
       {"commands_failed", r->link->commands_failed},
       {"observations_replaced", r->link_counts->replaced},
@@ -158,6 +166,7 @@ dpc_status dpc_run_report(const dpc_cli* cli, const dpc_run_result* r, dpc_error
   dpc_json_set_int(json, "delay", r->delay);
   dpc_json_set_int(json, "steps", r->steps);
   add_threads(json, r);
+  dpc_json_set_bool(json, "stopped", r->stopped);
   add_counts(json, r);
   return dpc_cli_report(cli, json, error);
 }

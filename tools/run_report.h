@@ -23,6 +23,7 @@ typedef struct dpc_run_result {
   int episode_count;
   dpc_run_episode* episodes;  // [episode_count], in the order in which they ended
   uint64_t lost;              // times the robot was gone
+  bool stopped;               // the robot was brought to rest at the end, or was not there
   const dpc_loop_stats* loop;
   const dpc_latency* inference;
   const dpc_controller_counters* controller;

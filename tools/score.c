@@ -65,7 +65,7 @@ dpc_status dpc_score_loss(const dpc_rollout_result* results, const dpc_rollout_r
 static void sum_up_motion(const dpc_rollout_result* results, int count, dpc_score* score) {
   int with = 0;
   for (int i = 0; i < count; ++i) {
-    const dpc_motion* motion = &results[i].motion;
+    const dpc_motion_steps* motion = &results[i].motion;
     with += motion->switches > 0;
     score->velocity_step_mean += motion->velocity_step;
     score->velocity_step_max = fmax(score->velocity_step_max, motion->velocity_step);

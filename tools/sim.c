@@ -147,6 +147,7 @@ static dpc_status report(run* r, dpc_error* error) {
   dpc_json_set_real(json, "success_rate", successes / count);
   dpc_json_set_int(json, "held_steps", held);
   dpc_json_set_int(json, "late_steps", (int64_t)result->late);
+  dpc_json_set_int(json, "expired_leases", (int64_t)result->link.expired);
   dpc_json_set_int(
       json, "ignored_messages",
       (int64_t)(result->link.other_session + result->link.unexpected + result->link.bad_frame +

@@ -51,7 +51,6 @@ typedef struct server {
   bool has_command;
   uint64_t command_tick;
   float command[DPC_PUSH_ACTION_DIM];
-  dpc_time valid_until;
   int held;
   int frame_count;
   dpc_render_frame frames[DPC_PUSH_STEPS_MAX + 1];
@@ -86,7 +85,10 @@ static outcome take(server* s, const dpc_robot_event* event) {
       s->has_command = true;
       s->command_tick = event->command.tick;
       memcpy(s->command, event->command.values, sizeof s->command);
-      s->valid_until = event->valid_until;
+      break;
+    case DPC_ROBOT_EXPIRED:
+      // in lock-step the agent waits for each command as long as it takes
+      if (s->def->pace == DPC_SIM_REALTIME) s->has_command = false;
       break;
     case DPC_ROBOT_RESET:
       return take_reset(s, event->seed);
@@ -154,11 +156,9 @@ static outcome wait_for_time(server* s, dpc_cadence* cadence) {
 // Where the agent should go: the command while its lease lasts, else where it is.
 static void choose_target(server* s, float* target) {
   const dpc_push_state state = dpc_push_task_state(s->task);
-  const bool valid = s->has_command &&
-                     (s->def->pace == DPC_SIM_LOCKSTEP || dpc_clock_now().ns <= s->valid_until.ns);
-  target[0] = valid ? s->command[0] : (float)state.agent_x;
-  target[1] = valid ? s->command[1] : (float)state.agent_y;
-  if (!valid) ++s->held;
+  target[0] = s->has_command ? s->command[0] : (float)state.agent_x;
+  target[1] = s->has_command ? s->command[1] : (float)state.agent_y;
+  if (!s->has_command) ++s->held;
 }
 
 static void note_frame(server* s, const float* target) {
