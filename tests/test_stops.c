@@ -138,7 +138,8 @@ static pid_t spawn(const char* const* arguments) {
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   alarm(4 * PATIENCE_S);
-  execv(arguments[0], (char* const*)arguments);
+  // what a fault leaves behind is in the folder, too
+  if (chdir(folder) == 0) execv(arguments[0], (char* const*)arguments);
   _exit(127);
 }
 

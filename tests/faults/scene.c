@@ -37,7 +37,8 @@ static pid_t spawn(const scene* s, const char* log_name, const char* const* argu
   (void)dup2(fd, STDOUT_FILENO);
   (void)dup2(fd, STDERR_FILENO);
   if (preload != NULL) (void)setenv("LD_PRELOAD", preload, 1);
-  (void)execv(arguments[0], (char* const*)arguments);
+  // what a fault leaves behind is in the folder, too; the paths are whole
+  if (chdir(s->folder) == 0) (void)execv(arguments[0], (char* const*)arguments);
   _exit(127);
 }
 
