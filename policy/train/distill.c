@@ -43,6 +43,10 @@ dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** ou
 dpc_status dpc_teacher_match(const dpc_teacher* teacher, const dpc_checkpoint_info* student,
                              dpc_error* error) {
   const dpc_checkpoint_info* info = &teacher->info;
+  if (info->prefix_max > 0 || student->prefix_max > 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.prefix_max: a policy that goes on from settled rows is not distilled");
+  }
   const dpc_status status = dpc_interface_match(&info->interface, &student->interface, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, status, "teacher and dataset: ");
   if (memcmp(&info->relative, &student->relative, sizeof info->relative) == 0) return DPC_OK;
