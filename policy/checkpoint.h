@@ -49,6 +49,7 @@ typedef struct dpc_checkpoint_info {
   dpc_normalizer action_normalizer;      // [action dim]
   char dataset_sha256[DPC_SHA256_TEXT];  // what it learned from; "" = unknown
   int prefix_max;  // settled rows that it was trained to go on from, at most; 0: not trained for it
+  char weights_sha256[DPC_SHA256_TEXT];  // of the file it was read from; "" = it does not say
 } dpc_checkpoint_info;
 
 /// Every section by itself, then together: interface sound, dims of interface, network and

@@ -193,11 +193,20 @@ static dpc_status read_prefix_max(const dpc_safetensors* file, dpc_checkpoint_in
   return DPC_OK;
 }
 
+// Opening has compared it with the data.
+static void read_weights_sha256(const dpc_safetensors* file, dpc_checkpoint_info* info) {
+  const char* text = dpc_safetensors_metadata(file, DPC_SAFETENSORS_SHA256);
+  if (text != NULL && strlen(text) < sizeof info->weights_sha256) {
+    memcpy(info->weights_sha256, text, strlen(text));
+  }
+}
+
 static dpc_status read_parts(const dpc_safetensors* file, dpc_arena* arena,
                              dpc_checkpoint_info* info, dpc_error* error) {
   dpc_interface* interface = &info->interface;
   DPC_TRY(read_version(file, error));
   DPC_TRY(read_dataset(file, info, error));
+  read_weights_sha256(file, info);
   DPC_TRY(dpc_metadata_read_fields(file, &dpc_policy_fields, &info->policy, error));
   DPC_TRY(dpc_metadata_read_fields(file, &dpc_unet_fields, &info->unet, error));
   DPC_TRY(dpc_metadata_read_fields(file, &dpc_schedule_fields, &info->schedule, error));

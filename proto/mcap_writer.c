@@ -212,6 +212,13 @@ dpc_status dpc_mcap_write(dpc_mcap_writer* w, int channel, int64_t time_ns, cons
   return full ? flush_chunk(w, error) : DPC_OK;
 }
 
+dpc_status dpc_mcap_flush(dpc_mcap_writer* w, dpc_error* error) {
+  if (w->broken != DPC_OK) return fail(w, w->broken, "an earlier write failed", error);
+  DPC_TRY(flush_chunk(w, error));
+  if (fflush(w->file) != 0) return fail(w, DPC_ERR_IO, strerror(errno), error);
+  return DPC_OK;
+}
+
 // --- summary ------------------------------------------------------------------------------------
 
 static void put_statistics(dpc_mcap_writer* w, mcap_bytes* out) {

@@ -118,17 +118,24 @@ static dpc_status check_expected(const dpc_message* message, int value_count, dp
                   dpc_wire_kinds[message->kind].name, count, value_count);
 }
 
+dpc_status dpc_wire_unpack(const ProtobufCMessageDescriptor* descriptor, const void* data,
+                           size_t size, dpc_arena* scratch, const void** out, dpc_error* error) {
+  scratch_memory memory = {.arena = scratch};
+  ProtobufCAllocator allocator = {scratch_alloc, scratch_free, &memory};
+  const void* unpacked = protobuf_c_message_unpack(descriptor, &allocator, size, data);
+  if (memory.full) return dpc_arena_full(scratch, descriptor->name, error);
+  if (unpacked == NULL) {
+    return dpc_fail(error, DPC_ERR_FORMAT, "%s: not a protobuf message", descriptor->name);
+  }
+  *out = unpacked;
+  return DPC_OK;
+}
+
 // The message's memory stays taken on success; the caller gives it back on failure.
 static dpc_status decode(dpc_message_kind kind, const void* data, size_t size, int value_count,
                          dpc_arena* scratch, dpc_message* out, dpc_error* error) {
-  scratch_memory memory = {.arena = scratch};
-  ProtobufCAllocator allocator = {scratch_alloc, scratch_free, &memory};
-  const void* unpacked =
-      protobuf_c_message_unpack(dpc_wire_kinds[kind].descriptor, &allocator, size, data);
-  if (memory.full) return dpc_arena_full(scratch, dpc_wire_kinds[kind].name, error);
-  if (unpacked == NULL) {
-    return dpc_fail(error, DPC_ERR_FORMAT, "%s: not a protobuf message", dpc_wire_kinds[kind].name);
-  }
+  const void* unpacked = NULL;
+  DPC_TRY(dpc_wire_unpack(dpc_wire_kinds[kind].descriptor, data, size, scratch, &unpacked, error));
   dpc_message message;
   message.kind = kind;
   DPC_TRY(dpc_wire_kinds[kind].unpack(unpacked, &message, error));

@@ -25,8 +25,8 @@ static int character_size(const unsigned char* text) {
 }
 
 // Texts end up in terminals and logs, so control characters are refused.
-static dpc_status check_text(const char* what, const char* text, size_t capacity,
-                             dpc_error* error) {
+dpc_status dpc_wire_check_text(const char* what, const char* text, size_t capacity,
+                               dpc_error* error) {
   if (strnlen(text, capacity) == capacity) {
     return dpc_fail(error, DPC_ERR_INVALID, "%s: longer than %zu bytes", what, capacity - 1);
   }
@@ -64,15 +64,15 @@ static dpc_status check_time(const char* what, int64_t ns, int64_t max, dpc_erro
 static dpc_status check_hello(const dpc_hello* hello, dpc_error* error) {
   dpc_status status = dpc_interface_check(&hello->interface, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, status, "hello: ");
-  DPC_TRY(check_text("hello: software", hello->software, sizeof hello->software, error));
+  DPC_TRY(dpc_wire_check_text("hello: software", hello->software, sizeof hello->software, error));
   if (hello->note_count < 0 || hello->note_count > DPC_NOTE_MAX) {
     return dpc_fail(error, DPC_ERR_INVALID, "hello: %d notes, at most %d", hello->note_count,
                     DPC_NOTE_MAX);
   }
   for (int i = 0; i < hello->note_count; ++i) {
     const dpc_note* note = &hello->notes[i];
-    DPC_TRY(check_text("hello: key of a note", note->key, sizeof note->key, error));
-    DPC_TRY(check_text("hello: value of a note", note->value, sizeof note->value, error));
+    DPC_TRY(dpc_wire_check_text("hello: key of a note", note->key, sizeof note->key, error));
+    DPC_TRY(dpc_wire_check_text("hello: value of a note", note->value, sizeof note->value, error));
   }
   return DPC_OK;
 }
@@ -95,7 +95,8 @@ dpc_status dpc_wire_check(const dpc_message* message, dpc_error* error) {
     case DPC_MESSAGE_HELLO:
       return check_hello(&message->hello, error);
     case DPC_MESSAGE_HELLO_ACK:
-      return check_text("hello_ack: reason", message->hello_ack.reason, DPC_REASON_MAX, error);
+      return dpc_wire_check_text("hello_ack: reason", message->hello_ack.reason, DPC_REASON_MAX,
+                                 error);
     case DPC_MESSAGE_OBSERVATION:
       return check_observation(&message->observation, error);
     case DPC_MESSAGE_COMMAND:
@@ -105,7 +106,7 @@ dpc_status dpc_wire_check(const dpc_message* message, dpc_error* error) {
     case DPC_MESSAGE_HEARTBEAT:
       return check_time("heartbeat: time", message->heartbeat.time_ns, INT64_MAX, error);
     case DPC_MESSAGE_BYE:
-      return check_text("bye: reason", message->bye.reason, DPC_REASON_MAX, error);
+      return dpc_wire_check_text("bye: reason", message->bye.reason, DPC_REASON_MAX, error);
   }
   DPC_ASSERT(false);
   return DPC_ERR_INVALID;

@@ -46,3 +46,16 @@ DPC_NODISCARD dpc_status dpc_wire_check(const dpc_message* message, dpc_error* e
 /// known and a NUL inside it is found.
 /// Allocates: no. Blocks: no. Thread: any.
 size_t dpc_wire_block_size(const void* block);
+
+/// Unpack a message of this kind; everything lies in `scratch`, and stays taken there also on failure.
+/// DPC_ERR_FORMAT when it is none, DPC_ERR_NO_MEMORY when it does not fit.
+/// Allocates: no. Blocks: no. Thread: any, one scratch arena each.
+DPC_NODISCARD dpc_status dpc_wire_unpack(const ProtobufCMessageDescriptor* descriptor,
+                                         const void* data, size_t size, dpc_arena* scratch,
+                                         const void** out, dpc_error* error);
+
+/// Texts end up in terminals and logs: printable UTF-8 that ends before `capacity`. DPC_ERR_INVALID
+/// names `what`.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_wire_check_text(const char* what, const char* text, size_t capacity,
+                                             dpc_error* error);

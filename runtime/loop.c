@@ -138,7 +138,12 @@ static void run_tick(dpc_loop* loop, uint64_t tick, bool fresh) {
   dpc_controller_tick(loop->controller, &input, ready, &output);
   if (output.action != NULL) send_command(loop, &input, &output);
   note_state(loop, &output);
-  dpc_latency_record(&loop->stats.tick, dpc_time_since(dpc_clock_now(), start));
+  const dpc_time done = dpc_clock_now();
+  dpc_latency_record(&loop->stats.tick, dpc_time_since(done, start));
+  if (loop->def.records != NULL) {
+    const dpc_tick_times times = {loop->newest->received, loop->newest->sampled, start, done};
+    dpc_tick_ring_put(loop->def.records, &times, &input, ready, &output);
+  }
   loop->tick = tick;
   loop->epoch = input.epoch;
   loop->ticked = true;

@@ -13,6 +13,7 @@
 #include "runtime/latency.h"
 #include "runtime/mailbox.h"
 #include "runtime/planner.h"
+#include "runtime/tick_ring.h"
 
 typedef enum dpc_pace {
   DPC_PACE_TIMER,     // the loop's own period
@@ -28,6 +29,7 @@ typedef struct dpc_loop_def {
   dpc_duration period;  // of a control tick, > 0
   bool plan_in_thread;  // else inside the tick: for delay 0, and for same bits in lock-step
   dpc_thread_place control, planner;  // where their threads run
+  dpc_tick_ring* records;             // where each tick is recorded; NULL: nowhere
 } dpc_loop_def;
 
 /// Into the loop: the robot as it is now.

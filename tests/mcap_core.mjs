@@ -1,12 +1,13 @@
 #!/usr/bin/env node
-// An episode log, read by the official MCAP library: index, check sums, schemas, every value.
+// An episode log and the recording of a run, read by the official MCAP library: index, check sums,
+// schemas, every value of the log, every tick of the run.
 //
 //     tests/mcap_core.mjs BUILD_DIR
 //
 // Exits 77 (skipped) where the npm packages @mcap/core and fzstd are not there; tools/setup --test
 // installs them into build/node_modules.
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -89,27 +90,75 @@ function checkObservation(message, tick, length) {
   assert.deepEqual(object, Array.from({ length: 14 }, (_, column) => golden(1, tick, column)));
 }
 
+// --- a run ----------------------------------------------------------------------------------------
+
+function recordRun(folder) {
+  const endpoint = `ipc://${folder}/robot`;
+  const file = join(folder, "run.mcap");
+  const config = join(folder, "run.yaml");
+  const policy = join(root, "policy", "pretrained", "pusht.safetensors");
+  writeFileSync(config, `run:\n  policy: "${policy}"\n  pace: lockstep\n`);
+  const seeds = ["--seeds", "100000:100001"];
+  const robot = spawn(join(build, "dpc-sim"), ["--pace", "lockstep", ...seeds, "--endpoint", endpoint], {
+    stdio: "ignore",
+  });
+  const more = [`link.endpoint=${endpoint}`, "link.dead_after=20", "run.warm_up=1", "sampler.steps=2"];
+  try {
+    execFileSync(join(build, "dpc-run"), ["-q", config, `run.record=${file}`, ...more]);
+  } finally {
+    robot.kill();
+  }
+  return new Uint8Array(readFileSync(file));
+}
+
+function checkRun(messages) {
+  const seen = { "/run": 0, "/hello": 0, "/tick": 0, "/end": 0 };
+  const ticks = Number(get(parse(messages.at(-1).message.data), 1)); // says the end
+  let last = 0n;
+  for (const { topic, schema, message } of messages) {
+    const tick = seen[topic]++;
+    assert.equal(message.sequence, tick);
+    checkSchema(schema);
+    assert.ok(message.logTime >= last);
+    assert.ok(Math.abs(Number(message.logTime / 1_000_000n) - Date.now()) < 600_000);
+    last = message.logTime;
+    if (topic !== "/tick") continue;
+    const fields = parse(message.data);
+    assert.equal(get(fields, 1) ?? 0n, BigInt(tick));
+    assert.equal(get(fields, 2) ?? 0n, BigInt(tick));
+    assert.equal(floats(get(fields, 6)).length, 23);
+    assert.equal(floats(get(fields, 20)).length, 2);
+    if (get(fields, 7) === 1n) assert.equal(floats(get(fields, 12)).length, 2 * 16);
+  }
+  assert.ok(ticks > 0);
+  assert.deepEqual(seen, { "/run": 1, "/hello": 1, "/tick": ticks, "/end": 1 });
+}
+
 // --- the two ways of reading --------------------------------------------------------------------
 
 const LENGTH = 9; // of the first demonstration
 const COUNTS = { "/hello": 1, "/observation": LENGTH + 1, "/command": LENGTH };
+
+// The schema is a FileDescriptorSet that holds the message.
+function checkSchema(schema) {
+  assert.equal(schema.encoding, "protobuf");
+  const file = get(parse(schema.data), 1);
+  const names = parse(file)
+    .filter(([number]) => number === 4)
+    .map(([, bytes]) => `dpc.${Buffer.from(get(parse(bytes), 1)).toString()}`);
+  assert.ok(names.includes(schema.name));
+}
 
 function checkMessages(messages) {
   const seen = { "/hello": 0, "/observation": 0, "/command": 0 };
   for (const { topic, schema, message } of messages) {
     const tick = seen[topic]++;
     assert.equal(message.sequence, tick);
-    assert.equal(schema.encoding, "protobuf");
+    checkSchema(schema);
     if (topic === "/hello") assert.equal(schema.name, "dpc.Hello");
     else assert.equal(message.logTime, BigInt(tick) * 50_000_000n);
     if (topic === "/observation") checkObservation(message, tick, LENGTH);
     if (topic === "/command") checkCommand(message, tick);
-    // The schema is a FileDescriptorSet that holds the message.
-    const file = get(parse(schema.data), 1);
-    const names = parse(file)
-      .filter(([number]) => number === 4)
-      .map(([, bytes]) => `dpc.${Buffer.from(get(parse(bytes), 1)).toString()}`);
-    assert.ok(names.includes(schema.name));
   }
   assert.deepEqual(seen, COUNTS);
 }
@@ -121,7 +170,6 @@ async function readIndexed(bytes) {
   };
   const reader = await McapIndexedReader.Initialize({ readable, decompressHandlers });
   assert.match(reader.header.library, /^dpc \d/);
-  assert.equal(reader.statistics.messageCount, BigInt(2 * LENGTH + 2));
   assert.equal(reader.chunkIndexes.length, reader.statistics.chunkCount);
   const messages = [];
   for await (const message of reader.readMessages()) {
@@ -129,6 +177,7 @@ async function readIndexed(bytes) {
     const schema = reader.schemasById.get(channel.schemaId);
     messages.push({ topic: channel.topic, schema, message });
   }
+  assert.equal(reader.statistics.messageCount, BigInt(messages.length));
   return messages;
 }
 
@@ -158,7 +207,11 @@ try {
   const bytes = new Uint8Array(readFileSync(join(log, "episode_000000.mcap")));
   checkMessages(await readIndexed(bytes));
   checkMessages(readStream(bytes));
-  console.log(`${2 * LENGTH + 2} messages, the same by index and by stream`);
+  const run = recordRun(folder);
+  const ticks = await readIndexed(run);
+  checkRun(ticks);
+  checkRun(readStream(run));
+  console.log(`${2 * LENGTH + 2 + ticks.length} messages, the same by index and by stream`);
 } finally {
   rmSync(folder, { recursive: true });
 }

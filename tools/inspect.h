@@ -1,5 +1,5 @@
-/// What `dpc inspect` can look at: episode logs, safetensors files (checkpoints above all), and the
-/// folders of training runs.
+/// What `dpc inspect` can look at: episode logs, safetensors files (checkpoints above all), the
+/// folders of training runs, and recordings of dpc run.
 #pragma once
 
 #include "tools/cli.h"
@@ -14,6 +14,11 @@ DPC_NODISCARD dpc_status dpc_inspect_episodes(const dpc_cli* cli, const char* pa
 /// Allocates: heap and mmap, freed before it returns. Blocks: on the disk. Thread: main only.
 DPC_NODISCARD dpc_status dpc_inspect_safetensors(const dpc_cli* cli, const char* path,
                                                  dpc_error* error);
+
+/// Print what happened in a recorded run and report it: ticks, modes, plans, and what went wrong.
+/// Allocates: heap, freed before it returns. Blocks: on the disk. Thread: main only.
+DPC_NODISCARD dpc_status dpc_inspect_recording(const dpc_cli* cli, const char* path,
+                                               dpc_error* error);
 
 /// Print how a training run went and report it: settings, losses, scores, best policies.
 /// Allocates: heap, freed before it returns. Blocks: on the disk. Thread: main only.

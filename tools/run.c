@@ -1,8 +1,8 @@
 /// dpc-run: drive a robot with a policy.
 ///
-/// Four threads at most: control and planner (runtime/loop.h), link (tools/run_link.h), and this
-/// one, the supervisor: it starts them in order, receives signals, notes and acknowledgements, brings
-/// the robot to rest and stops them in order.
+/// Five threads at most: control and planner (runtime/loop.h), link (tools/run_link.h), recorder
+/// (runtime/recorder.h), and this one, the supervisor: it starts them in order, receives signals,
+/// notes and acknowledgements, brings the robot to rest and stops them in order.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/acknowledge.h"
@@ -18,6 +19,7 @@
 #include "tools/allocations.h"
 #include "tools/cli.h"
 #include "tools/run_latency.h"
+#include "tools/run_record.h"
 #include "tools/run_report.h"
 
 enum { STOP_PATIENCE_S = 2 };
@@ -39,6 +41,7 @@ typedef struct run {
   dpc_planner* planner;
   dpc_link* link;
   dpc_controller* controller;
+  dpc_recorder* recorder;
   dpc_loop* loop;
   dpc_run_link carrier;
 
@@ -130,6 +133,20 @@ static dpc_status connect_robot(run* r, dpc_error* error) {
   return DPC_OK;
 }
 
+static dpc_status make_recorder(run* r, const dpc_config_section* sections, dpc_error* error) {
+  const dpc_run_record_def def = {
+      .path = r->def.record,
+      .policy = r->def.policy,
+      .loaded = r->policy,
+      .sections = sections,
+      .section_count = SECTIONS,
+      .robot = dpc_link_robot(r->link),
+      .period = dpc_run_period(r->policy, &r->controller_def),
+  };
+  DPC_TRY(dpc_run_record_create(&def, &r->arena, &r->recorder, error));
+  return dpc_recorder_start(r->recorder, error);
+}
+
 static dpc_status make_loop(run* r, dpc_error* error) {
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
   const dpc_interface* robot = dpc_link_robot(r->link);
@@ -141,6 +158,7 @@ static dpc_status make_loop(run* r, dpc_error* error) {
       .plan_in_thread = r->controller_def.delay > 0 && r->def.pace != DPC_PACE_LOCKSTEP,
       .control = r->control_place,
       .planner = r->planner_place,
+      .records = dpc_recorder_ring(r->recorder),
   };
   return dpc_loop_create(&def, r->controller, r->planner, dpc_layout_dim(&robot->obs),
                          dpc_layout_dim(&robot->action), &r->arena, &r->loop, error);
@@ -159,6 +177,7 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   DPC_TRY(prepare(r, error));
   DPC_TRY(connect_robot(r, error));
   DPC_TRY(dpc_ack_open(r->link_def.endpoint, &r->ack_fd, error));
+  DPC_TRY(make_recorder(r, sections, error));
   DPC_TRY(make_loop(r, error));
   DPC_TRY(dpc_loop_start(r->loop, error));
   const dpc_run_link_def def = {.lease = lease_time(r),
@@ -181,6 +200,21 @@ static void keep_episode(run* r, const dpc_run_note* note) {
   }
   result->episodes[result->episode_count++] = (dpc_run_episode){
       .seed = note->seed, .steps = note->steps, .score = note->score, .success = note->success};
+}
+
+// A run that is recorded has it all. Of another the last two seconds are kept, here.
+static void save_fault(run* r) {
+  if (r->def.record[0] != '\0') return;
+  char path[64];
+  struct tm day;
+  const time_t now = time(NULL);
+  dpc_error error;
+  (void)strftime(path, sizeof path, "fault_%Y%m%dT%H%M%SZ.mcap", gmtime_r(&now, &day));
+  if (dpc_recorder_save_last(r->recorder, path, &error) == DPC_OK) {
+    dpc_log(DPC_LOG_INFO, "what led to it is in %s", path);
+  } else {
+    dpc_log(DPC_LOG_WARNING, "what led to it is not kept: %s", error.text);
+  }
 }
 
 static void heed(run* r, const dpc_run_note* note) {
@@ -208,6 +242,7 @@ static void heed(run* r, const dpc_run_note* note) {
     case DPC_RUN_FAULT:
       dpc_log(DPC_LOG_ERROR, "fault: %s; the robot is held until `dpc ack %s`", note->reason,
               r->link_def.endpoint);
+      save_fault(r);
       break;
   }
 }
@@ -277,6 +312,7 @@ static dpc_status report(run* r, dpc_error* error) {
   r->result.controller = dpc_controller_counts(r->controller);
   r->result.link = &r->carrier;
   r->result.link_counts = dpc_link_counts(r->link);
+  r->result.record = dpc_recorder_result_of(r->recorder);
   return dpc_run_report(&r->cli, &r->result, error);
 }
 
@@ -295,6 +331,7 @@ static dpc_status drive(run* r, dpc_config_section* sections, dpc_error* error) 
   bring_to_rest(r);
   dpc_loop_stop(r->loop);
   dpc_run_link_stop(&r->carrier);
+  dpc_recorder_stop(r->recorder);
   return report(r, error);
 }
 
@@ -321,6 +358,7 @@ int main(int argc, char** argv) {
   const dpc_status status = drive(&r, sections, &error);
   dpc_run_link_stop(&r.carrier);
   dpc_loop_destroy(r.loop);
+  dpc_recorder_destroy(r.recorder);
   dpc_planner_destroy(r.planner);
   dpc_link_destroy(r.link);
   if (r.ack_fd >= 0) close(r.ack_fd);

@@ -24,6 +24,10 @@ static const dpc_field rows[] = {
     DPC_INT(dpc_run_def, link_cpu, "-1", -1, 1023, "", "CPU of the link's thread; -1: any"),
     DPC_INT(dpc_run_def, warm_up, "200", 1, 10000, "plans",
             "timed at the start, to choose delay and steps"),
+    DPC_TEXT(
+        dpc_run_def, record, "",
+        "where every tick is recorded, for dpc replay: a file that ends with .mcap, or a folder "
+        "that gets run_000000.mcap and so on; empty: nowhere"),
 };
 DPC_FIELD_TABLE(dpc_run_fields, dpc_run_def, "run", "Driving a robot.", rows);
 

@@ -6,16 +6,17 @@
 
 typedef struct dpc_run_def {
   char policy[512];
-  int pace;         // dpc_pace
-  int episodes;     // then stop; 0: until the robot says Bye
-  double duration;  // s, then stop; 0: no limit
-  double lease;     // s, of a command; 0: three ticks
-  int rt;           // dpc_rt_mode
-  int priority;     // SCHED_FIFO, of the control thread; the planner's is one below
-  int control_cpu;  // -1: chosen, by dpc_run_place
-  int planner_cpu;  //
-  int link_cpu;     // -1: any
-  int warm_up;      // plans that are timed before the start
+  int pace;          // dpc_pace
+  int episodes;      // then stop; 0: until the robot says Bye
+  double duration;   // s, then stop; 0: no limit
+  double lease;      // s, of a command; 0: three ticks
+  int rt;            // dpc_rt_mode
+  int priority;      // SCHED_FIFO, of the control thread; the planner's is one below
+  int control_cpu;   // -1: chosen, by dpc_run_place
+  int planner_cpu;   //
+  int link_cpu;      // -1: any
+  int warm_up;       // plans that are timed before the start
+  char record[512];  // path, or nothing
 } dpc_run_def;
 
 /// Section "run".

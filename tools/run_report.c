@@ -76,6 +76,14 @@ static double success_rate(const dpc_run_result* r) {
   return r->episode_count > 0 ? sum / r->episode_count : 0;
 }
 
+static void print_record(const dpc_cli* cli, const dpc_recorder_result* record) {
+  if (record->path[0] == '\0') return;
+  dpc_cli_print(cli, "recorded in %s: %" PRIu64 " ticks, dropped %" PRIu64, record->path,
+                record->ticks - record->dropped - record->unwritten, record->dropped);
+  if (!record->complete) dpc_cli_print(cli, ", not written %" PRIu64, record->unwritten);
+  dpc_cli_print(cli, "\n");
+}
+
 static void print_people(const dpc_cli* cli, const dpc_run_result* r) {
   for (int i = 0; i < r->episode_count; ++i) {
     const dpc_run_episode* episode = &r->episodes[i];
@@ -92,6 +100,7 @@ static void print_people(const dpc_cli* cli, const dpc_run_result* r) {
                 ", faults %" PRIu64 "\n",
                 r->loop->missed, r->controller->late, r->controller->failed, r->loop->overdue,
                 r->lost, r->controller->faults);
+  print_record(cli, &r->record);
 }
 
 static dpc_json* episodes_json(const dpc_run_result* r) {
@@ -104,6 +113,16 @@ static dpc_json* episodes_json(const dpc_run_result* r) {
     dpc_json_push_int(row, (int64_t)r->episodes[i].steps);
   }
   return rows;
+}
+
+static dpc_json* record_json(const dpc_recorder_result* record) {
+  dpc_json* json = dpc_json_object();
+  dpc_json_set_text(json, "path", record->path);
+  dpc_json_set_int(json, "ticks", (int64_t)record->ticks);
+  dpc_json_set_int(json, "dropped", (int64_t)record->dropped);
+  dpc_json_set_int(json, "unwritten", (int64_t)record->unwritten);
+  dpc_json_set_bool(json, "complete", record->complete);
+  return json;
 }
 
 static void add_counts(dpc_json* json, const dpc_run_result* r) {
@@ -168,5 +187,6 @@ dpc_status dpc_run_report(const dpc_cli* cli, const dpc_run_result* r, dpc_error
   add_threads(json, r);
   dpc_json_set_bool(json, "stopped", r->stopped);
   add_counts(json, r);
+  if (r->record.path[0] != '\0') dpc_json_set(json, "record", record_json(&r->record));
   return dpc_cli_report(cli, json, error);
 }

@@ -2,6 +2,7 @@
 /// was missed, and the scores that the robot reported.
 #pragma once
 
+#include "runtime/recorder.h"
 #include "tools/cli.h"
 #include "tools/run_link.h"
 
@@ -29,6 +30,7 @@ typedef struct dpc_run_result {
   const dpc_controller_counters* controller;
   const dpc_run_link* link;
   const dpc_link_counters* link_counts;
+  dpc_recorder_result record;
 } dpc_run_result;
 
 /// Print it, and save it where `--json` says.
