@@ -27,10 +27,6 @@ dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** ou
   if (teacher == NULL) return dpc_arena_full(arena, "a teacher", error);
   DPC_TRY(
       dpc_checkpoint_load(path, arena, &teacher->info, &teacher->unet, &teacher->params, error));
-  if (teacher->info.unet.mask_dim > 0) {
-    return dpc_fail(error, DPC_ERR_UNSUPPORTED,
-                    "%s: was trained with train.prefix_max; students have no settled rows", path);
-  }
   dpc_safetensors* file = NULL;
   DPC_TRY(dpc_safetensors_open(path, &file, error));
   const char* sha256 = dpc_safetensors_metadata(file, DPC_SAFETENSORS_SHA256);
