@@ -350,6 +350,8 @@ static void test_what_does_not_fit_is_refused(void** state) {
   refuse(DPC_ERR_MISMATCH, "distill.teacher_sha256 is 123..., the teacher has abcdef...");
   settings.sampler.steps = 3;
   refuse(DPC_ERR_CONFIG, "10 steps of the teacher do not pass the student's timestep 66.6667");
+  settings.train.prefix_max = 3;
+  refuse(DPC_ERR_CONFIG, "train.prefix_max: a policy that goes on from settled rows");
   settings.distill.teacher_sampler = DPC_SAMPLER_CONSISTENCY;
   refuse(DPC_ERR_CONFIG, "distill.teacher_sampler: it adds noise");
   settings.distill.method = DPC_DISTILL_CONSISTENCY;

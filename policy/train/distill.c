@@ -27,10 +27,6 @@ dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** ou
   if (teacher == NULL) return dpc_arena_full(arena, "a teacher", error);
   DPC_TRY(
       dpc_checkpoint_load(path, arena, &teacher->info, &teacher->unet, &teacher->params, error));
-  if (teacher->info.unet.mask_dim > 0) {
-    return dpc_fail(error, DPC_ERR_UNSUPPORTED,
-                    "%s: was trained with train.prefix_max; students have no settled rows", path);
-  }
   dpc_safetensors* file = NULL;
   DPC_TRY(dpc_safetensors_open(path, &file, error));
   const char* sha256 = dpc_safetensors_metadata(file, DPC_SAFETENSORS_SHA256);
@@ -43,6 +39,10 @@ dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** ou
 dpc_status dpc_teacher_match(const dpc_teacher* teacher, const dpc_checkpoint_info* student,
                              dpc_error* error) {
   const dpc_checkpoint_info* info = &teacher->info;
+  if (info->prefix_max > 0 || student->prefix_max > 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.prefix_max: a policy that goes on from settled rows is not distilled");
+  }
   const dpc_status status = dpc_interface_match(&info->interface, &student->interface, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, status, "teacher and dataset: ");
   if (memcmp(&info->relative, &student->relative, sizeof info->relative) == 0) return DPC_OK;

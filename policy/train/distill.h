@@ -48,7 +48,8 @@ DPC_NODISCARD dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dp
                                           dpc_error* error);
 
 /// That a student observes and commands what its teacher does, its actions relative where the
-/// teacher's are. DPC_ERR_MISMATCH says what is different.
+/// teacher's are: DPC_ERR_MISMATCH says what is different. DPC_ERR_CONFIG when either goes on from
+/// settled rows.
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_teacher_match(const dpc_teacher* teacher,
                                            const dpc_checkpoint_info* student, dpc_error* error);
