@@ -134,7 +134,7 @@ static dpc_status move(run* r, const char* path, const dpc_push_isometry* isomet
   return DPC_OK;
 }
 
-static dpc_status align(run* r, const char* path, bool count, dpc_episode* e, dpc_error* error) {
+static dpc_status align(run* r, const char* path, dpc_episode* e, dpc_error* error) {
   static const dpc_push_state goal = {
       .block_x = DPC_PUSH_GOAL_X, .block_y = DPC_PUSH_GOAL_Y, .block_angle = DPC_PUSH_GOAL_ANGLE};
   dpc_replayed replayed = {0};
@@ -146,8 +146,8 @@ static dpc_status align(run* r, const char* path, bool count, dpc_episode* e, dp
   dpc_note note = {.key = "aligned"};
   (void)snprintf(note.value, sizeof note.value, "by %.1f px and %.1f degrees", shift,
                  isometry.angle * 45 / DPC_PUSH_GOAL_ANGLE);
-  r->aligned_count += count;
-  r->shift_sum += count ? shift : 0;
+  ++r->aligned_count;
+  r->shift_sum += shift;
   return move(r, path, &isometry, &note, e, error);
 }
 
@@ -164,32 +164,31 @@ static dpc_status mirror(run* r, const char* path, int index, dpc_episode* e, dp
   return move(r, path, &isometry, &note, e, error);
 }
 
-/// Episode `index` of LOG, as it is wanted, or its image.
-static dpc_status convert_episode(run* r, const char* path, int index, bool image, dpc_episode* e,
+/// Episode `index` of LOG, as it is wanted, and behind all of them its image.
+static dpc_status convert_episode(run* r, const char* path, int index, dpc_episode* e,
                                   dpc_error* error) {
-  if (r->align) DPC_TRY(align(r, path, !image, e, error));
-  if (image) DPC_TRY(mirror(r, path, index, e, error));
-  return write_episode(r, image ? r->episode_count + index : index, e, error);
+  if (r->align) DPC_TRY(align(r, path, e, error));
+  DPC_TRY(write_episode(r, index, e, error));
+  if (!r->mirror) return DPC_OK;
+  DPC_TRY(mirror(r, path, index, e, error));
+  return write_episode(r, r->episode_count + index, e, error);
 }
 
-static int episodes_written(const run* r) {
-  return (r->mirror ? 2 : 1) * r->episode_count;
+static int copies(const run* r) {
+  return r->mirror ? 2 : 1;
 }
 
-/// Through the log once and, for the images, once more, so that what is written has no gaps at any time.
 static dpc_status convert(run* r, const dpc_episode_log* log, dpc_error* error) {
-  for (int i = 0; i < episodes_written(r); ++i) {
+  for (int i = 0; i < r->episode_count; ++i) {
     if (dpc_cli_interrupted()) {
       return dpc_fail(error, DPC_ERR_INTERRUPTED, "interrupted; nothing was written");
     }
-    dpc_cli_progress(&r->cli, "episode %d of %d", i + 1, episodes_written(r));
-    const int index = i % r->episode_count;
+    dpc_cli_progress(&r->cli, "episode %d of %d", i + 1, r->episode_count);
     dpc_episode episode = {0};
-    DPC_TRY(dpc_episode_read(log, index, &episode, error));
-    r->step_count += episode.length;
+    DPC_TRY(dpc_episode_read(log, i, &episode, error));
+    r->step_count += copies(r) * episode.length;
     leave_out_pictures(r, &episode);
-    const dpc_status status = convert_episode(r, dpc_episode_log_path(log, index), index,
-                                              i >= r->episode_count, &episode, error);
+    const dpc_status status = convert_episode(r, dpc_episode_log_path(log, i), i, &episode, error);
     dpc_episode_free(&episode);
     DPC_TRY(status);
   }
@@ -209,7 +208,7 @@ static dpc_status check_apart(const run* r, dpc_error* error) {
 
 static dpc_status report(run* r, dpc_error* error) {
   dpc_cli_print(&r->cli, "%s: %d episodes, %lld steps: those of %s%s\n", r->folder.dir,
-                episodes_written(r), (long long)r->step_count, r->path,
+                copies(r) * r->episode_count, (long long)r->step_count, r->path,
                 r->mirror ? ", and their mirror images" : "");
   const double shift = r->aligned_count > 0 ? r->shift_sum / r->aligned_count : 0;
   if (r->align) {
@@ -219,7 +218,7 @@ static dpc_status report(run* r, dpc_error* error) {
   dpc_json* json = dpc_json_object();
   dpc_json_set_text(json, "source", r->path);
   dpc_json_set_text(json, "path", r->folder.dir);
-  dpc_json_set_int(json, "episodes", episodes_written(r));
+  dpc_json_set_int(json, "episodes", copies(r) * r->episode_count);
   dpc_json_set_int(json, "steps", r->step_count);
   dpc_json_set_int(json, "aligned", r->aligned_count);
   dpc_json_set_real(json, "mean_shift_px", shift);

@@ -420,9 +420,9 @@ static uint64_t faults_of(const played* p) {
 
 static void show(const runner* u, const played* p) {
   const uint64_t passed = p->net[TO_ROBOT].passed + p->net[TO_CONTROLLER].passed;
-  (void)printf("%-19s %-46s %7" PRIu64 " of %7" PRIu64 "  %s%s%s\n", p->row->name, p->row->fault,
+  (void)printf("%-19s %-46s %7" PRIu64 " of %7" PRIu64 "  %s%s\n", p->row->name, p->row->fault,
                faults_of(p), passed,
-               p->holds ? p->row->holds : "DOES NOT HOLD: ", p->holds ? "" : p->why, "");
+               p->holds ? "" : "DOES NOT HOLD: ", p->holds ? p->row->holds : p->why);
   (void)fflush(stdout);
   dpc_json* json = dpc_json_push(u->report, dpc_json_object());
   dpc_json_set_text(json, "row", p->row->name);
