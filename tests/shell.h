@@ -43,3 +43,14 @@ static int shell(const char* format, ...) {
   const int status = pclose(pipe);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
+
+/// The test's folder, as the set-up and tear-down of its group.
+static inline int make_base(void** state) {
+  (void)state;
+  return mkdtemp(base) == NULL ? -1 : 0;
+}
+
+static inline int remove_base(void** state) {
+  (void)state;
+  return shell("rm -rf %s", base);
+}

@@ -215,25 +215,11 @@ static void images_are_made_once(void** state) {
   assert_int_equal(shell("ls made.part/episode_000000.mcap"), 0);
 }
 
-// --- the folder ------------------------------------------------------------------------------------
-
-static int make_folder(void** state) {
-  (void)state;
-  return mkdtemp(base) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void** state) {
-  (void)state;
-  char command[COMMAND_SIZE];
-  (void)snprintf(command, sizeof command, "rm -r %s", base);
-  return system(command);  // NOLINT(cert-env33-c): a command of our own
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(images_follow_the_episodes), cmocka_unit_test(images_replay),
       cmocka_unit_test(episodes_end_on_the_goal),   cmocka_unit_test(other_data_are_refused),
       cmocka_unit_test(images_are_made_once),
   };
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, make_base, remove_base);
 }

@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include "policy/kernels/kernels.h"
-#include "tests/shell.h"
-#include "tests/small_policy.h"
+#include "tests/policy_base.h"
 #include "tests/test.h"
 #include "tools/json.h"
 
@@ -31,25 +30,6 @@ static const char* text_of(const dpc_json* object, const char* key) {
   const char* text = dpc_json_as_text(dpc_json_get(object, key));
   if (text == NULL) fail_msg("no text '%s'", key);
   return text;
-}
-
-static int set_up(void** state) {
-  (void)state;
-  char path[64];
-  dpc_arena arena;
-  if (mkdtemp(base) == NULL) return -1;
-  (void)snprintf(path, sizeof path, "%s/p.safetensors", base);
-  assert_ok(dpc_arena_map(&arena, (size_t)1 << 28, &error), &error);
-  assert_ok(small_policy_save(path, &arena, &error), &error);
-  dpc_arena_unmap(&arena);
-  return 0;
-}
-
-static int tear_down(void** state) {
-  (void)state;
-  char command[64];
-  (void)snprintf(command, sizeof command, "rm -rf %s", base);
-  return system(command);  // NOLINT(cert-env33-c): a folder of our own
 }
 
 // --- one configuration ---------------------------------------------------------------------------
@@ -241,5 +221,5 @@ int main(void) {
       cmocka_unit_test(test_tables),
       cmocka_unit_test(test_bad_use_is_refused),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, make_base_with_policy, remove_base);
 }

@@ -7,18 +7,6 @@
 #include "tools/doctor_system.h"
 #include "tools/json.h"
 
-static int set_up(void** state) {
-  (void)state;
-  return mkdtemp(base) == NULL ? -1 : 0;
-}
-
-static int tear_down(void** state) {
-  (void)state;
-  char command[64];
-  (void)snprintf(command, sizeof command, "rm -rf %s", base);
-  return system(command);  // NOLINT(cert-env33-c): a folder of our own
-}
-
 // --- what a system says --------------------------------------------------------------------------
 
 #define CPU   "/sys/devices/system/cpu"
@@ -216,5 +204,5 @@ int main(void) {
       cmocka_unit_test(test_this_machine),       cmocka_unit_test(test_nobody_is_told_what_to_do),
       cmocka_unit_test(test_bad_use_is_refused),
   };
-  return cmocka_run_group_tests_name("doctor", tests, set_up, tear_down);
+  return cmocka_run_group_tests_name("doctor", tests, make_base, remove_base);
 }

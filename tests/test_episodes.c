@@ -169,16 +169,6 @@ static void images_are_in_the_group_of_their_original(void** state) {
 
 // --- the whole file -------------------------------------------------------------------------------
 
-static int make_base(void** state) {
-  (void)state;
-  return mkdtemp(base) == NULL;
-}
-
-static int remove_base(void** state) {
-  (void)state;
-  return shell("rm -r %s", base);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(memory_does_not_grow_with_the_log),

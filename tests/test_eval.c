@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "tests/shell.h"
-#include "tests/small_policy.h"
+#include "tests/policy_base.h"
 #include "tests/test.h"
 #include "tools/json.h"
 
@@ -28,25 +27,6 @@ static dpc_json* eval_json(const char* options) {
   const int code = shell("dpc-eval -q --policy p.safetensors %s --json -", options);
   if (code != 0) fail_msg("eval %s: exit code %d", options, code);
   return parse_output();
-}
-
-static int set_up(void** state) {
-  (void)state;
-  char path[64];
-  dpc_arena arena;
-  if (mkdtemp(base) == NULL) return -1;
-  (void)snprintf(path, sizeof path, "%s/p.safetensors", base);
-  assert_ok(dpc_arena_map(&arena, (size_t)1 << 28, &error), &error);
-  assert_ok(small_policy_save(path, &arena, &error), &error);
-  dpc_arena_unmap(&arena);
-  return 0;
-}
-
-static int tear_down(void** state) {
-  (void)state;
-  char command[64];
-  (void)snprintf(command, sizeof command, "rm -rf %s", base);
-  return system(command);  // NOLINT(cert-env33-c): a folder of our own
 }
 
 // --- eval ------------------------------------------------------------------------------------------
@@ -238,5 +218,5 @@ int main(void) {
       cmocka_unit_test(test_recordings_replay_to_the_last_bit),
       cmocka_unit_test(test_only_successes),
   };
-  return cmocka_run_group_tests_name("eval", tests, set_up, tear_down);
+  return cmocka_run_group_tests_name("eval", tests, make_base_with_policy, remove_base);
 }

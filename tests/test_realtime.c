@@ -4,30 +4,10 @@
 
 #include <unistd.h>
 
-#include "tests/shell.h"
-#include "tests/small_policy.h"
+#include "tests/policy_base.h"
 #include "tools/json.h"
 
 static dpc_error error;
-
-static int set_up(void** state) {
-  (void)state;
-  char path[64];
-  dpc_arena arena;
-  if (mkdtemp(base) == NULL) return -1;
-  (void)snprintf(path, sizeof path, "%s/p.safetensors", base);
-  assert_ok(dpc_arena_map(&arena, (size_t)1 << 28, &error), &error);
-  assert_ok(small_policy_save(path, &arena, &error), &error);
-  dpc_arena_unmap(&arena);
-  return 0;
-}
-
-static int tear_down(void** state) {
-  (void)state;
-  char command[64];
-  (void)snprintf(command, sizeof command, "rm -rf %s", base);
-  return system(command);  // NOLINT(cert-env33-c): a folder of our own
-}
 
 // dpc-run against a simulator that is there as long as it is; its exit code. Its messages are what
 // `output` holds then.
@@ -293,5 +273,5 @@ int main(void) {
     cmocka_unit_test(test_steps_are_chosen),
     cmocka_unit_test(test_steps_of_none_are_refused),
   };
-  return cmocka_run_group_tests_name("real time", tests, set_up, tear_down);
+  return cmocka_run_group_tests_name("real time", tests, make_base_with_policy, remove_base);
 }

@@ -231,20 +231,6 @@ static void public_demonstrations_replay(void** state) {
   assert_true(resting > 500);
 }
 
-// --- the folder ------------------------------------------------------------------------------------
-
-static int make_folder(void** state) {
-  (void)state;
-  return mkdtemp(base) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void** state) {
-  (void)state;
-  char command[COMMAND_SIZE];
-  (void)snprintf(command, sizeof command, "rm -r %s", base);
-  return system(command);  // NOLINT(cert-env33-c): a command of our own
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(our_own_recordings_replay),
@@ -253,5 +239,5 @@ int main(void) {
       cmocka_unit_test(other_data_are_refused),
       cmocka_unit_test(public_demonstrations_replay),
   };
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, make_base, remove_base);
 }

@@ -105,16 +105,6 @@ static void two_arms_train_with_a_config_alone(void** state) {
   assert_non_null(strstr(output, "follows left_gripper"));
 }
 
-static int make_base(void** state) {
-  (void)state;
-  return mkdtemp(base) == NULL;
-}
-
-static int remove_base(void** state) {
-  (void)state;
-  return shell("rm -r %s", base);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(two_arms_train_with_a_config_alone)};
   return cmocka_run_group_tests_name("two arms", tests, make_base, remove_base);
