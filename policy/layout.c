@@ -115,6 +115,61 @@ static dpc_status check_tracks(const dpc_interface* interface, const dpc_signal*
   return DPC_OK;
 }
 
+// --- a robot's own limits -------------------------------------------------------------------------
+
+const char* dpc_limit_name(dpc_limit limit) {
+  static const char* const names[DPC_LIMIT_COUNT] = {"low", "high", "speed", "acceleration",
+                                                     "jerk"};
+  return names[limit];
+}
+
+void dpc_interface_limit(dpc_interface* interface, const char* signal, dpc_limit limit,
+                         const float* values) {
+  int at = 0;
+  const dpc_signal* found = dpc_layout_find(&interface->action, signal, &at);
+  DPC_ASSERT(found != NULL && at + found->dim <= DPC_LIMITED_MAX);
+  interface->limits.given[found - interface->action.signals][limit] = true;
+  memcpy(interface->limits.values[limit] + at, values, sizeof(float) * (size_t)found->dim);
+}
+
+static dpc_status check_limit(const dpc_action_limits* limits, const bool* given,
+                              const char* signal, int element, int at, dpc_error* error) {
+  for (int k = 0; k < DPC_LIMIT_COUNT; ++k) {
+    const double value = (double)limits->values[k][at];
+    const bool is_position = k == DPC_LIMIT_LOW || k == DPC_LIMIT_HIGH;
+    // written so that NaN fails, too
+    if (!given[k] || (fabs(value) <= 1e30 && (is_position || value > 0))) continue;
+    return dpc_fail(error, DPC_ERR_INVALID, "action '%s': limit %s of element %d is %g: must be %s",
+                    signal, dpc_limit_name((dpc_limit)k), element, value,
+                    is_position ? "within 1e30" : "above 0, and at most 1e30");
+  }
+  const float low = limits->values[DPC_LIMIT_LOW][at], high = limits->values[DPC_LIMIT_HIGH][at];
+  if (!given[DPC_LIMIT_LOW] || !given[DPC_LIMIT_HIGH] || low < high) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_INVALID,
+                  "action '%s': limit low of element %d is %g, which is not below high, %g", signal,
+                  element, (double)low, (double)high);
+}
+
+static dpc_status check_limits(const dpc_interface* interface, dpc_error* error) {
+  int at = 0;
+  for (int i = 0; i < interface->action.count; ++i) {
+    const dpc_signal* signal = &interface->action.signals[i];
+    const bool* given = interface->limits.given[i];
+    bool any = false;
+    for (int k = 0; k < DPC_LIMIT_COUNT; ++k) any |= given[k];
+    if (any && at + signal->dim > DPC_LIMITED_MAX) {
+      return dpc_fail(error, DPC_ERR_INVALID,
+                      "action '%s': has limits, but only the first %d values of an action may",
+                      signal->name, DPC_LIMITED_MAX);
+    }
+    for (int j = 0; any && j < signal->dim; ++j) {
+      DPC_TRY(check_limit(&interface->limits, given, signal->name, j, at + j, error));
+    }
+    at += signal->dim;
+  }
+  return DPC_OK;
+}
+
 dpc_status dpc_interface_check(const dpc_interface* interface, dpc_error* error) {
   const int64_t hour = INT64_C(3600000000000);
   dpc_status status = dpc_layout_check(&interface->obs, error);
@@ -128,7 +183,7 @@ dpc_status dpc_interface_check(const dpc_interface* interface, dpc_error* error)
     return dpc_fail(error, DPC_ERR_INVALID, "period of %" PRId64 " ns: must be in [1, %" PRId64 "]",
                     interface->period_ns, hour);
   }
-  return DPC_OK;
+  return check_limits(interface, error);
 }
 
 // Two texts that are both known and differ.

@@ -42,6 +42,21 @@ dpc_status dpc_wire_check_text(const char* what, const char* text, size_t capaci
   return DPC_OK;
 }
 
+dpc_status dpc_wire_take_text(const char* what, const char* text, char* out, size_t capacity,
+                              dpc_error* error) {
+  memset(out, 0, capacity);
+  if (text == protobuf_c_empty_string) return DPC_OK;
+  const size_t length = dpc_wire_block_size(text) - 1;
+  if (length >= capacity) {
+    return dpc_fail(error, DPC_ERR_INVALID, "%s: longer than %zu bytes", what, capacity - 1);
+  }
+  if (strlen(text) != length) {
+    return dpc_fail(error, DPC_ERR_INVALID, "%s: holds a NUL", what);
+  }
+  memcpy(out, text, length);
+  return DPC_OK;
+}
+
 static dpc_status check_values(const char* what, const float* values, int count, dpc_error* error) {
   if (count < 0 || count > DPC_MESSAGE_VALUE_MAX) {
     return dpc_fail(error, DPC_ERR_INVALID, "%s: %d values, at most %d", what, count,

@@ -1,108 +1,8 @@
 #include "proto/wire_kinds.h"
 
-#include <inttypes.h>
-#include <string.h>
-
-// Copy a text that protobuf-c has unpacked, or refuse one that does not fit or holds a NUL.
-static dpc_status take_text(const char* what, const char* text, char* out, size_t capacity,
-                            dpc_error* error) {
-  memset(out, 0, capacity);
-  if (text == protobuf_c_empty_string) return DPC_OK;
-  const size_t length = dpc_wire_block_size(text) - 1;
-  if (length >= capacity) {
-    return dpc_fail(error, DPC_ERR_INVALID, "%s: longer than %zu bytes", what, capacity - 1);
-  }
-  if (strlen(text) != length) {
-    return dpc_fail(error, DPC_ERR_INVALID, "%s: holds a NUL", what);
-  }
-  memcpy(out, text, length);
-  return DPC_OK;
-}
-
 // protobuf-c never writes through the pointers of a message that it packs.
 static char* borrowed(const char* text) {
   return (char*)text;
-}
-
-static void pack_layout(const dpc_layout* layout, Dpc__Signal* signals, Dpc__Signal** list) {
-  for (int i = 0; i < layout->count; ++i) {
-    const dpc_signal* signal = &layout->signals[i];
-    dpc__signal__init(&signals[i]);
-    signals[i].name = borrowed(signal->name);
-    signals[i].dim = (uint32_t)signal->dim;
-    signals[i].unit = borrowed(signal->unit);
-    signals[i].tracks = borrowed(signal->tracks);
-    list[i] = &signals[i];
-  }
-}
-
-static void pack_hello(const dpc_message* message, dpc_wire_packing* out) {
-  const dpc_hello* hello = &message->hello;
-  const int obs_count = hello->interface.obs.count;
-  dpc__hello__init(&out->hello);
-  pack_layout(&hello->interface.obs, out->signals, out->signal_list);
-  pack_layout(&hello->interface.action, out->signals + obs_count, out->signal_list + obs_count);
-  for (int i = 0; i < hello->note_count; ++i) {
-    dpc__note__init(&out->notes[i]);
-    out->notes[i].key = borrowed(hello->notes[i].key);
-    out->notes[i].value = borrowed(hello->notes[i].value);
-    out->note_list[i] = &out->notes[i];
-  }
-  out->hello.session = hello->session;
-  out->hello.n_observation = (size_t)obs_count;
-  out->hello.observation = out->signal_list;
-  out->hello.n_action = (size_t)hello->interface.action.count;
-  out->hello.action = out->signal_list + obs_count;
-  out->hello.period_ns = hello->interface.period_ns;
-  out->hello.software = borrowed(hello->software);
-  out->hello.n_notes = (size_t)hello->note_count;
-  out->hello.notes = out->note_list;
-}
-
-static dpc_status unpack_layout(Dpc__Signal* const* signals, size_t count, dpc_layout* layout,
-                                dpc_error* error) {
-  if (count > DPC_SIGNAL_MAX) {
-    return dpc_fail(error, DPC_ERR_INVALID, "hello: %zu signals, at most %d", count,
-                    DPC_SIGNAL_MAX);
-  }
-  layout->count = (int)count;
-  for (size_t i = 0; i < count; ++i) {
-    const Dpc__Signal* in = signals[i];
-    dpc_signal* out = &layout->signals[i];
-    DPC_TRY(take_text("hello: name of a signal", in->name, out->name, sizeof out->name, error));
-    DPC_TRY(take_text("hello: unit of a signal", in->unit, out->unit, sizeof out->unit, error));
-    DPC_TRY(take_text("hello: tracks", in->tracks, out->tracks, sizeof out->tracks, error));
-    if (in->dim > DPC_SIGNAL_DIM_MAX) {
-      return dpc_fail(error, DPC_ERR_INVALID, "hello: signal %zu: dim %" PRIu32 ", at most %d", i,
-                      in->dim, DPC_SIGNAL_DIM_MAX);
-    }
-    out->dim = (int)in->dim;
-  }
-  return DPC_OK;
-}
-
-static dpc_status unpack_hello(const void* in, dpc_message* message, dpc_error* error) {
-  const Dpc__Hello* hello = in;
-  dpc_hello* out = &message->hello;
-  memset(out, 0, sizeof *out);
-  out->session = hello->session;
-  out->interface.period_ns = hello->period_ns;
-  DPC_TRY(unpack_layout(hello->observation, hello->n_observation, &out->interface.obs, error));
-  DPC_TRY(unpack_layout(hello->action, hello->n_action, &out->interface.action, error));
-  DPC_TRY(take_text("hello: software", hello->software, out->software, DPC_SOFTWARE_MAX, error));
-  if (hello->n_notes > DPC_NOTE_MAX) {
-    return dpc_fail(error, DPC_ERR_INVALID, "hello: %zu notes, at most %d", hello->n_notes,
-                    DPC_NOTE_MAX);
-  }
-  out->note_count = (int)hello->n_notes;
-  for (int i = 0; i < out->note_count; ++i) {
-    dpc_note* note = &out->notes[i];
-    DPC_TRY(take_text("hello: key of a note", hello->notes[i]->key, note->key, sizeof note->key,
-                      error));
-    DPC_TRY(take_text("hello: value of a note", hello->notes[i]->value, note->value,
-                      sizeof note->value, error));
-  }
-  return DPC_OK;
 }
 
 static void pack_hello_ack(const dpc_message* message, dpc_wire_packing* out) {
@@ -117,7 +17,8 @@ static dpc_status unpack_hello_ack(const void* in, dpc_message* out, dpc_error* 
   const Dpc__HelloAck* ack = in;
   out->hello_ack = (dpc_hello_ack){
       .session = ack->session, .accepted = ack->accepted != 0, .busy = ack->busy != 0};
-  return take_text("hello_ack: reason", ack->reason, out->hello_ack.reason, DPC_REASON_MAX, error);
+  return dpc_wire_take_text("hello_ack: reason", ack->reason, out->hello_ack.reason, DPC_REASON_MAX,
+                            error);
 }
 
 static void pack_observation(const dpc_message* message, dpc_wire_packing* out) {
@@ -214,7 +115,7 @@ static void pack_bye(const dpc_message* message, dpc_wire_packing* out) {
 static dpc_status unpack_bye(const void* in, dpc_message* out, dpc_error* error) {
   const Dpc__Bye* bye = in;
   out->bye = (dpc_bye){.session = bye->session};
-  return take_text("bye: reason", bye->reason, out->bye.reason, DPC_REASON_MAX, error);
+  return dpc_wire_take_text("bye: reason", bye->reason, out->bye.reason, DPC_REASON_MAX, error);
 }
 
 #define FROM(KIND) DPC__FROM_ROBOT__MESSAGE_##KIND
@@ -227,7 +128,12 @@ static dpc_status unpack_bye(const void* in, dpc_message* out, dpc_error* error)
 // clang-format on
 
 const dpc_wire_kind dpc_wire_kinds[DPC_MESSAGE_KIND_COUNT] = {
-    [DPC_MESSAGE_HELLO] = KIND(hello, FROM(HELLO), TO(HELLO)),
+    [DPC_MESSAGE_HELLO] = {.name = "hello",
+                           .tags = {FROM(HELLO), TO(HELLO)},
+                           .size = sizeof(dpc_hello),
+                           .descriptor = &dpc__hello__descriptor,
+                           .pack = dpc_wire_pack_hello,
+                           .unpack = dpc_wire_unpack_hello},
     [DPC_MESSAGE_HELLO_ACK] = KIND(hello_ack, FROM(HELLO_ACK), 0),
     [DPC_MESSAGE_OBSERVATION] = KIND(observation, FROM(OBSERVATION), 0),
     [DPC_MESSAGE_COMMAND] = KIND(command, 0, TO(COMMAND)),

@@ -21,6 +21,7 @@ typedef struct dpc_wire_packing {
   };
   Dpc__Signal signals[2 * DPC_SIGNAL_MAX];
   Dpc__Signal* signal_list[2 * DPC_SIGNAL_MAX];
+  Dpc__Limits limits[DPC_SIGNAL_MAX];
   Dpc__Note notes[DPC_NOTE_MAX];
   Dpc__Note* note_list[DPC_NOTE_MAX];
 } dpc_wire_packing;
@@ -59,3 +60,17 @@ DPC_NODISCARD dpc_status dpc_wire_unpack(const ProtobufCMessageDescriptor* descr
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_wire_check_text(const char* what, const char* text, size_t capacity,
                                              dpc_error* error);
+
+/// Copy a text that protobuf-c has unpacked; DPC_ERR_INVALID for one that does not fit or holds a NUL.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_wire_take_text(const char* what, const char* text, char* out,
+                                            size_t capacity, dpc_error* error);
+
+/// A Hello's row in dpc_wire_kinds, which has a file of its own.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_wire_pack_hello(const dpc_message* message, dpc_wire_packing* out);
+
+/// The way back.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_wire_unpack_hello(const void* in, dpc_message* message,
+                                               dpc_error* error);

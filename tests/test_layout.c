@@ -124,6 +124,62 @@ static void test_unsound_interfaces_are_refused(void** state) {
   }
 }
 
+static void test_limits_are_kept_by_signal(void** state) {
+  (void)state;
+  dpc_interface robot = push_robot();
+  dpc_error error = {""};
+  dpc_layout_add(&robot.action, "grip", 3, "m", NULL);
+  dpc_interface_limit(&robot, "grip", DPC_LIMIT_JERK, (float[]){1, 2, 3});
+  dpc_interface_limit(&robot, "action", DPC_LIMIT_LOW, (float[]){-1, -2});
+  assert_ok(dpc_interface_check(&robot, &error), &error);
+  for (int k = 0; k < DPC_LIMIT_COUNT; ++k) {
+    assert_int_equal(robot.limits.given[0][k], k == DPC_LIMIT_LOW);
+    assert_int_equal(robot.limits.given[1][k], k == DPC_LIMIT_JERK);
+  }
+  assert_true(robot.limits.values[DPC_LIMIT_LOW][1] == -2);
+  assert_true(robot.limits.values[DPC_LIMIT_JERK][4] == 3);
+  // a policy that says nothing of them fits
+  dpc_interface policy = push_policy();
+  dpc_layout_add(&policy.action, "grip", 3, "m", NULL);
+  assert_ok(dpc_interface_match(&policy, &robot, &error), &error);
+}
+
+static void test_unsound_limits_are_refused(void** state) {
+  (void)state;
+  static const struct {
+    dpc_limit limit;
+    float value;
+    const char* words;
+  } cases[] = {
+      {DPC_LIMIT_LOW, NAN, "action 'action': limit low of element 1 is nan"},
+      {DPC_LIMIT_LOW, -INFINITY, "limit low of element 1 is -inf: must be within 1e30"},
+      {DPC_LIMIT_LOW, 3, "limit low of element 1 is 3, which is not below high, 3"},
+      {DPC_LIMIT_HIGH, 2e30F, "limit high of element 1"},
+      {DPC_LIMIT_HIGH, -4, "limit low of element 1 is -3, which is not below high, -4"},
+      {DPC_LIMIT_SPEED, 0, "limit speed of element 1 is 0: must be above 0"},
+      {DPC_LIMIT_SPEED, INFINITY, "limit speed of element 1 is inf"},
+      {DPC_LIMIT_ACCELERATION, -1, "limit acceleration of element 1 is -1"},
+      {DPC_LIMIT_JERK, NAN, "limit jerk of element 1 is nan"},
+  };
+  for (int i = 0; i < DPC_COUNT(cases); ++i) {
+    dpc_interface robot = push_robot();
+    dpc_error error = {""};
+    dpc_interface_limit(&robot, "action", DPC_LIMIT_LOW, (float[]){-3, -3});
+    dpc_interface_limit(&robot, "action", DPC_LIMIT_HIGH, (float[]){3, 3});
+    assert_ok(dpc_interface_check(&robot, &error), &error);
+    dpc_interface_limit(&robot, "action", cases[i].limit, (float[]){2, cases[i].value});
+    if (cases[i].limit == DPC_LIMIT_LOW) robot.limits.values[DPC_LIMIT_LOW][0] = -3;
+    assert_fails(dpc_interface_check(&robot, &error), DPC_ERR_INVALID, &error, cases[i].words);
+  }
+  dpc_interface wide = push_robot();
+  dpc_error error = {""};
+  dpc_layout_add(&wide.action, "many", DPC_LIMITED_MAX - 1, "", NULL);
+  assert_ok(dpc_interface_check(&wide, &error), &error);
+  wide.limits.given[1][DPC_LIMIT_SPEED] = true;
+  assert_fails(dpc_interface_check(&wide, &error), DPC_ERR_INVALID, &error,
+               "action 'many': has limits, but only the first 256 values");
+}
+
 static void test_the_first_value_that_is_not_finite_is_named(void** state) {
   (void)state;
   enum { ROWS = 2, DIM = 20 };
@@ -147,6 +203,8 @@ int main(void) {
       cmocka_unit_test(test_extra_observations_and_unknown_units_match),
       cmocka_unit_test(test_the_first_difference_is_named),
       cmocka_unit_test(test_unsound_interfaces_are_refused),
+      cmocka_unit_test(test_limits_are_kept_by_signal),
+      cmocka_unit_test(test_unsound_limits_are_refused),
       cmocka_unit_test(test_the_first_value_that_is_not_finite_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

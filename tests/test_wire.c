@@ -13,6 +13,9 @@ static char scratch_block[DPC_WIRE_SCRATCH_SIZE + DPC_ARENA_ALIGN];
 static dpc_arena scratch;
 static const float values[VALUE_COUNT] = {0.0f, -1.5f, 3.4e38f, 1e-45f, 512.0f};
 
+// Each value once, so that it is found in a frame.
+static const float lows[2] = {-7.25F, -6.5F}, highs[2] = {7.25F, 6.5F}, jerks[2] = {30.5F, 31.5F};
+
 static dpc_message sample(dpc_message_kind kind) {
   dpc_message message = {.kind = kind};
   switch (kind) {
@@ -22,6 +25,9 @@ static dpc_message sample(dpc_message_kind kind) {
       dpc_layout_add(&message.hello.interface.obs, "keypoint", 18, "px", NULL);
       dpc_layout_add(&message.hello.interface.obs, "agent_pos", 2, "px", NULL);
       dpc_layout_add(&message.hello.interface.action, "action", 2, "px", "agent_pos");
+      dpc_interface_limit(&message.hello.interface, "action", DPC_LIMIT_LOW, lows);
+      dpc_interface_limit(&message.hello.interface, "action", DPC_LIMIT_HIGH, highs);
+      dpc_interface_limit(&message.hello.interface, "action", DPC_LIMIT_JERK, jerks);
       strcpy(message.hello.software, "dpc 0.1 auf Größe geprüft");
       message.hello.note_count = 2;
       strcpy(message.hello.notes[0].key, "source");
@@ -202,6 +208,11 @@ static void test_the_largest_hello_fits(void** state) {
       dpc_layout_add(&interface->action, name, 1, "rad", name);
     }
   }
+  dpc_layout_add(&interface->action, "rest", DPC_LIMITED_MAX - 32, "rad", NULL);
+  for (int k = 0; k < DPC_LIMIT_COUNT; ++k) {
+    for (int i = 0; i < DPC_LIMITED_MAX; ++i) interface->limits.values[k][i] = (float)(k + 1);
+    for (int i = 0; i < interface->action.count; ++i) interface->limits.given[i][k] = true;
+  }
   sent.hello.note_count = DPC_NOTE_MAX;
   for (int i = 0; i < DPC_NOTE_MAX; ++i) {
     memset(sent.hello.notes[i].key, 'k', DPC_NOTE_KEY_MAX - 1);
@@ -330,6 +341,80 @@ static void test_numbers_out_of_range_are_refused(void** state) {
   message.hello.note_count = DPC_NOTE_MAX + 1;
   refuse_to_send(DPC_TO_ROBOT, &message, "notes");
 }
+
+// --- a robot's own limits -------------------------------------------------------------------------
+
+static void test_limits_must_be_sound_on_both_ends(void** state) {
+  (void)state;
+  static const struct {
+    dpc_limit limit;
+    float was, is;
+    const char* words;
+  } cases[] = {
+      {DPC_LIMIT_LOW, -6.5F, NAN, "hello: action 'action': limit low of element 1 is nan"},
+      {DPC_LIMIT_LOW, -7.25F, 8, "limit low of element 0 is 8, which is not below high, 7.25"},
+      {DPC_LIMIT_HIGH, 7.25F, INFINITY, "limit high of element 0 is inf"},
+      {DPC_LIMIT_HIGH, 6.5F, -6.5F, "limit low of element 1 is -6.5, which is not below high"},
+      {DPC_LIMIT_JERK, 30.5F, 0, "limit jerk of element 0 is 0: must be above 0"},
+      {DPC_LIMIT_JERK, 31.5F, -1, "limit jerk of element 1 is -1"},
+  };
+  for (int i = 0; i < DPC_COUNT(cases); ++i) {
+    dpc_message sent = sample(DPC_MESSAGE_HELLO), got;
+    dpc_error error;
+    const size_t size = encoded(DPC_FROM_ROBOT, &sent);
+    uint8_t* at = memmem(frame, size, &cases[i].was, sizeof(float));
+    assert_non_null(at);
+    memcpy(at, &cases[i].is, sizeof(float));
+    assert_fails(decode(DPC_FROM_ROBOT, size, &got, &error), DPC_ERR_INVALID, &error,
+                 cases[i].words);
+    float* value = sent.hello.interface.limits.values[cases[i].limit];
+    value[*value == cases[i].was ? 0 : 1] = cases[i].is;
+    refuse_to_send(DPC_FROM_ROBOT, &sent, cases[i].words);
+  }
+}
+
+// What another program could send: more or fewer values than elements, limits of what is observed,
+// and of more values than are kept.
+static void test_limits_must_be_of_the_right_values(void** state) {
+  (void)state;
+  static const char name[] =
+      "\x0a\x06"
+      "action\x10\x02";
+  static const char narrow[] =
+      "\x0a\x06"
+      "narrow\x10\x01";
+  dpc_message got, sent = sample(DPC_MESSAGE_HELLO);
+  dpc_error error;
+  size_t size = encoded(DPC_FROM_ROBOT, &sent);
+  uint8_t* at = memmem(frame, size, name, sizeof name - 1);
+  assert_non_null(at);
+  at[9] = 3;
+  assert_fails(decode(DPC_FROM_ROBOT, size, &got, &error), DPC_ERR_INVALID, &error,
+               "hello: action 'action': limit low has 2 values, not 3");
+  at[9] = 1;
+  assert_fails(decode(DPC_FROM_ROBOT, size, &got, &error), DPC_ERR_INVALID, &error,
+               "limit low has 2 values, not 1");
+  at[9] = 2;
+  at[-2] = 2 << 3 | 2;  // Hello.observation, no longer Hello.action
+  assert_fails(decode(DPC_FROM_ROBOT, size, &got, &error), DPC_ERR_INVALID, &error,
+               "hello: observation 2 has limits");
+  dpc_interface* interface = &sent.hello.interface;
+  memset(&interface->action, 0, sizeof interface->action);
+  memset(&interface->limits, 0, sizeof interface->limits);
+  dpc_layout_add(&interface->action, "narrow", 1, "", NULL);
+  dpc_layout_add(&interface->action, "wide", DPC_LIMITED_MAX - 1, "", NULL);
+  for (int i = 1; i < DPC_LIMITED_MAX; ++i) interface->limits.values[DPC_LIMIT_SPEED][i] = 1;
+  interface->limits.given[1][DPC_LIMIT_SPEED] = true;
+  size = encoded(DPC_FROM_ROBOT, &sent);
+  assert_ok(decode(DPC_FROM_ROBOT, size, &got, &error), &error);
+  at = memmem(frame, size, narrow, sizeof narrow - 1);
+  assert_non_null(at);
+  at[9] = 2;
+  assert_fails(decode(DPC_FROM_ROBOT, size, &got, &error), DPC_ERR_INVALID, &error,
+               "hello: action 'wide': has limits, but only the first 256 values");
+}
+
+// --- texts ----------------------------------------------------------------------------------------
 
 static void test_texts_must_be_printable(void** state) {
   (void)state;
@@ -477,6 +562,8 @@ int main(void) {
       cmocka_unit_test(test_values_must_be_finite_on_both_ends),
       cmocka_unit_test(test_the_number_of_values_is_the_agreed_one),
       cmocka_unit_test(test_numbers_out_of_range_are_refused),
+      cmocka_unit_test(test_limits_must_be_sound_on_both_ends),
+      cmocka_unit_test(test_limits_must_be_of_the_right_values),
       cmocka_unit_test(test_texts_must_be_printable),
       cmocka_unit_test(test_a_text_with_a_nul_is_refused),
       cmocka_unit_test(test_a_text_that_is_too_long_is_refused),

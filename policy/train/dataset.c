@@ -127,7 +127,8 @@ static dpc_status select_signals(const dpc_dataset_def* def, const dpc_episode_s
   DPC_TRY(
       dpc_selection_make("dataset.action", &def->action, &source->interface.action, action, error));
   dpc_selection_drop_tracks(&def->action, obs, action);
-  dataset->interface = (dpc_interface){obs->layout, action->layout, period};
+  dataset->interface =
+      (dpc_interface){.obs = obs->layout, .action = action->layout, .period_ns = period};
   dpc_status status = dpc_interface_check(&dataset->interface, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, DPC_ERR_CONFIG, "dataset: ");
   status = dpc_resampling_make(recorded, period, &dataset->resampling, error);
