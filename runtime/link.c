@@ -30,7 +30,8 @@ struct dpc_link {
   dpc_arena scratch;
   dpc_frame in, out;
   dpc_message message;
-  float* values;  // [DPC_MESSAGE_VALUE_MAX] of the last observation
+  float* values;      // [DPC_MESSAGE_VALUE_MAX] of the last observation
+  dpc_error ignored;  // why the last message that was ignored was
   char reason[sizeof((dpc_error*)0)->text];
 };
 
@@ -313,7 +314,7 @@ static void drain(dpc_link* link, dpc_link_event* event) {
     const size_t mark = dpc_arena_mark(&link->scratch);
     const int count = link->state == STATE_READY ? link->obs_dim : -1;
     if (dpc_socket_decode(DPC_FROM_ROBOT, &link->in, count, &link->scratch, &link->counters,
-                          &link->message) == DPC_OK) {
+                          &link->message, &link->ignored) == DPC_OK) {
       take(link, event, dpc_clock_now());
     }
     dpc_arena_release(&link->scratch, mark);
@@ -351,8 +352,10 @@ static dpc_status no_robot(const dpc_link* link, const char* refusal, dpc_error*
   if (refusal[0] != '\0') {
     return dpc_fail(error, DPC_ERR_TIMEOUT, "%s: %s", link->def.endpoint, refusal);
   }
-  return dpc_fail(error, DPC_ERR_TIMEOUT, "%s: no robot has answered within %g s",
-                  link->def.endpoint, link->def.connect_timeout);
+  const bool ignored = link->ignored.text[0] != '\0';
+  return dpc_fail(error, DPC_ERR_TIMEOUT, "%s: no robot has answered within %g s%s%s",
+                  link->def.endpoint, link->def.connect_timeout,
+                  ignored ? "; its last message was ignored: " : "", link->ignored.text);
 }
 
 static dpc_status wait_for_robot(dpc_link* link, int wake_fd, dpc_error* error) {

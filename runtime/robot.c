@@ -286,8 +286,9 @@ static void drain(dpc_robot* robot, dpc_robot_event* event) {
   for (int i = 0; i < DPC_DRAIN_MAX; ++i) {
     if (!dpc_socket_receive(&robot->socket, &robot->in, &robot->counters)) return;
     const size_t mark = dpc_arena_mark(&robot->scratch);
+    dpc_error error = {""};
     if (dpc_socket_decode(DPC_TO_ROBOT, &robot->in, robot->action_dim, &robot->scratch,
-                          &robot->counters, &robot->message) == DPC_OK) {
+                          &robot->counters, &robot->message, &error) == DPC_OK) {
       take(robot, event, dpc_clock_now());
     }
     dpc_arena_release(&robot->scratch, mark);

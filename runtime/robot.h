@@ -1,5 +1,6 @@
 /// The robot's end of the link: what the author of a robot bridge uses.
 ///
+///     dpc_interface_limit(&interface, "arm", DPC_LIMIT_SPEED, (float[]){1.5F, 1.5F, 2});  // if known
 ///     dpc_robot_bind(&def, &interface, "my robot 1.0", arena, &robot, error);
 ///     for (;;) {
 ///       dpc_robot_event event;
@@ -43,7 +44,8 @@ typedef struct dpc_robot_event {
   const char* reason;  // CONNECTED: the controller's software; LOST, BYE: in words; until next poll
 } dpc_robot_event;
 
-/// Listen for controllers; `interface` is what the robot has, `software` its name and version.
+/// Listen for controllers; `interface` is what the robot has, with limits that its commands must keep
+/// (policy/layout.h), and `software` its name and version.
 /// `connect_timeout` of the settings is not used. DPC_ERR_CONFIG for settings (an endpoint that
 /// other machines can reach without `insecure`), DPC_ERR_INVALID for an interface that does not fit
 /// in messages, DPC_ERR_IO, naming the endpoint, when another process listens there.

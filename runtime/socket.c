@@ -265,10 +265,10 @@ dpc_status dpc_socket_send(dpc_socket* socket, const dpc_frame* frame, dpc_link_
 }
 
 dpc_status dpc_socket_decode(dpc_direction direction, const dpc_frame* frame, int value_count,
-                             dpc_arena* scratch, dpc_link_counters* counters, dpc_message* out) {
-  dpc_error error = {""};
+                             dpc_arena* scratch, dpc_link_counters* counters, dpc_message* out,
+                             dpc_error* error) {
   const dpc_status status =
-      dpc_wire_decode(direction, frame->data, frame->size, value_count, scratch, out, &error);
+      dpc_wire_decode(direction, frame->data, frame->size, value_count, scratch, out, error);
   if (status == DPC_OK) {
     ++counters->received;
   } else if (status == DPC_ERR_INVALID) {
@@ -281,7 +281,7 @@ dpc_status dpc_socket_decode(dpc_direction direction, const dpc_frame* frame, in
   // once for each kind of trouble is enough to find it, and not enough to flood a log
   const uint64_t bad = counters->bad_value + counters->bad_count + counters->bad_format;
   if (status != DPC_OK && (bad & (bad - 1)) == 0) {
-    dpc_log(DPC_LOG_WARNING, "link: ignored a message: %s", error.text);
+    dpc_log(DPC_LOG_WARNING, "link: ignored a message: %s", error->text);
   }
   return status;
 }

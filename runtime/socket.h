@@ -79,9 +79,10 @@ bool dpc_socket_receive(dpc_socket* socket, dpc_frame* frame, dpc_link_counters*
 DPC_NODISCARD dpc_status dpc_socket_send(dpc_socket* socket, const dpc_frame* frame,
                                          dpc_link_counters* counters, dpc_error* error);
 
-/// Decode a frame and count it: as sound, or by what is wrong with it. `value_count` as in
-/// dpc_wire_decode; values last until the caller releases `scratch`.
+/// Decode a frame and count it: as sound, or by what is wrong with it, which `error` says. `value_count`
+/// as in dpc_wire_decode; values last until the caller releases `scratch`.
 /// Allocates: no. Blocks: no. Thread: the end's owner.
 DPC_NODISCARD dpc_status dpc_socket_decode(dpc_direction direction, const dpc_frame* frame,
                                            int value_count, dpc_arena* scratch,
-                                           dpc_link_counters* counters, dpc_message* out);
+                                           dpc_link_counters* counters, dpc_message* out,
+                                           dpc_error* error);

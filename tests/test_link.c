@@ -47,6 +47,7 @@ static dpc_interface robot_interface(void) {
   dpc_layout_add(&interface.obs, "keypoint", 3, "px", NULL);
   dpc_layout_add(&interface.action, "action", 2, "px", "agent_pos");
   dpc_layout_add(&interface.action, "grip", 1, "", NULL);
+  dpc_interface_limit(&interface, "grip", DPC_LIMIT_SPEED, &(float){2.5F});
   return interface;
 }
 
@@ -220,6 +221,7 @@ static void check_round_trip(const char* endpoint) {
   pair p;
   open_pair(&p, endpoint, 10);
   assert_string_equal(dpc_link_robot(p.link)->obs.signals[0].name, "block_angle");
+  assert_memory_equal(&dpc_link_robot(p.link)->limits, &p.have.limits, sizeof p.have.limits);
   for (uint64_t tick = 0; tick < 5; ++tick) {
     dpc_link_event seen;
     dpc_robot_event asked;
@@ -406,6 +408,37 @@ static void test_handshake_with_a_robot_in_another_thread(void** state) {
   pthread_join(thread, NULL);
   close(s.stop);
   close_pair(&p);
+}
+
+// A robot whose limits cannot be is no robot; who waits for it hears why.
+static void test_handshake_names_what_was_ignored(void** state) {
+  (void)state;
+  pair p;
+  bare robot;
+  dpc_message message;
+  uint8_t data[4096];
+  size_t size = 0;
+  prepare(&p, "", 10);
+  bare_open(&robot, ZMQ_ROUTER, "tcp://127.0.0.1:*", p.def.endpoint);
+  p.def.connect_timeout = 0.2;
+  open_link(&p);
+  bare_await(&robot, DPC_TO_ROBOT, DPC_MESSAGE_HELLO, &p, &message);
+  message = hello_message(&p.have, message.hello.session);
+  assert_ok(dpc_wire_encode(DPC_FROM_ROBOT, &message, data, sizeof data, &size, &error), &error);
+  uint8_t* speed = memmem(data, size, &(float){2.5F}, sizeof(float));
+  assert_non_null(speed);
+  memcpy(speed, &(float){-2.5F}, sizeof(float));
+  bare_send_bytes(&robot, data, size, 0);
+  const dpc_time end = patience();
+  while (dpc_link_counts(p.link)->bad_value == 0 && dpc_clock_now().ns < end.ns) {
+    dpc_link_event event;
+    dpc_link_poll(p.link, dpc_seconds(0.01), -1, &event);
+    assert_int_equal(event.kind, DPC_LINK_NOTHING);
+  }
+  assert_fails(dpc_link_handshake(p.link, -1, &error), DPC_ERR_TIMEOUT, &error,
+               "ignored: hello: action 'grip': limit speed of element 0 is -2.5");
+  close_pair(&p);
+  bare_close(&robot);
 }
 
 static void test_handshake_gives_up(void** state) {
@@ -977,6 +1010,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(test_the_robot_refuses_what_it_does_not_have),
       cmocka_unit_test(test_the_controller_refuses_what_it_does_not_need),
       cmocka_unit_test(test_handshake_with_a_robot_in_another_thread),
+      cmocka_unit_test(test_handshake_names_what_was_ignored),
       cmocka_unit_test(test_handshake_gives_up),
       cmocka_unit_test(test_the_newest_observation_wins_but_an_end_is_kept),
       cmocka_unit_test(test_the_newest_command_wins_and_its_lease_counts),
