@@ -158,3 +158,7 @@ void dpc_controller_tick(dpc_controller* controller, const dpc_tick_input* input
 const dpc_controller_counters* dpc_controller_counts(const dpc_controller* controller) {
   return &controller->counts;
 }
+
+const dpc_bounds* dpc_controller_bounds(const dpc_controller* controller) {
+  return controller->bounds;
+}

@@ -37,7 +37,8 @@ typedef struct dpc_controller_def {
   uint64_t seed;       // of the run; with the episode's it fixes the noise
   double action_min;   // bounds of every value of a command, physical units
   double action_max;
-  dpc_text_list limits;  // bounds and limits of single signals, as dpc_bounds_read wants them
+  dpc_text_list limits;  // bounds and limits of single signals, as dpc_bounds_read wants them; the
+                         // robot's own hold, too
   int jump_recovery;     // commands in a row without a jump until they are followed again
   double plan_age;       // s; no plan from an older observation; 0: 2 policy steps + 20 ms
   double hold_age;       // s; hold when the newest is older; 0: 3 policy steps, at least 100 ms
@@ -141,6 +142,7 @@ typedef struct dpc_controller_counters {
 } dpc_controller_counters;
 
 /// Make a controller for a policy on a robot; the two interfaces must match (dpc_interface_match).
+/// Commands keep to the settings' limits and to those that the robot states.
 /// Returns DPC_ERR_CONFIG when the settings leave no time for the delay: delay / ticks_per_step +
 /// n_actions must not exceed horizon - n_obs + 1; and for limits and ages that cannot be.
 /// DPC_DELAY_AUTO must have been resolved before.
@@ -164,3 +166,7 @@ void dpc_controller_tick(dpc_controller* controller, const dpc_tick_input* input
 /// Counters since create.
 /// Allocates: no. Blocks: no. Thread: the controller's owner.
 const dpc_controller_counters* dpc_controller_counts(const dpc_controller* controller);
+
+/// What commands are held to, [action dim], from the settings and the robot.
+/// Allocates: no. Blocks: no. Thread: any.
+const dpc_bounds* dpc_controller_bounds(const dpc_controller* controller);

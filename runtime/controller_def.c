@@ -22,7 +22,8 @@ static const dpc_field controller_rows[] = {
              "no value of a command is above"),
     DPC_TEXT_LIST(dpc_controller_def, limits, "[]",
                   "of single signals (*: all): NAME low= high= speed= acceleration= jerk= jump=, "
-                  "the middle three together; a jump further than that is refused"),
+                  "the middle three together; a jump further than that is refused; what the robot "
+                  "says of itself holds, too"),
     DPC_INT(dpc_controller_def, jump_recovery, "10", 1, 100000, "commands",
             "in a row without a jump until they are followed again"),
     DPC_REAL(dpc_controller_def, plan_age, "0", 0, 3600, "s",

@@ -63,12 +63,13 @@ static dpc_status start_watch(dpc_controller* c, int64_t period, dpc_error* erro
   return DPC_OK;
 }
 
-static dpc_status make_gate(dpc_controller* c, const dpc_layout* action, dpc_arena* arena,
+static dpc_status make_gate(dpc_controller* c, const dpc_interface* robot, dpc_arena* arena,
                             dpc_error* error) {
   dpc_bounds* bounds = DPC_TAKE(arena, dpc_bounds, c->action_dim);
   if (bounds == NULL) return dpc_arena_full(arena, "the controller", error);
+  c->bounds = bounds;
   DPC_TRY(
-      dpc_bounds_read(&c->def.limits, action, c->def.action_min, c->def.action_max, bounds, error));
+      dpc_bounds_read(&c->def.limits, robot, c->def.action_min, c->def.action_max, bounds, error));
   return dpc_gate_create(bounds, c->action_dim, c->watch.def.tick, c->def.jump_recovery, arena,
                          &c->gate, error);
 }
@@ -91,7 +92,7 @@ dpc_status dpc_controller_create(const dpc_controller_def* def, const dpc_checkp
   c->history_length = (c->n_obs - 1) * def->ticks_per_step + 1;
   dpc_status status = take_buffers(c, arena, error);
   if (status == DPC_OK) status = start_watch(c, policy->interface.period_ns, error);
-  if (status == DPC_OK) status = make_gate(c, &policy->interface.action, arena, error);
+  if (status == DPC_OK) status = make_gate(c, robot, arena, error);
   if (status != DPC_OK) {
     dpc_arena_release(arena, mark);
     return status;

@@ -39,6 +39,7 @@ struct dpc_controller {
 
   // commands
   dpc_watch watch;
+  const dpc_bounds* bounds;  // [action_dim]
   dpc_gate* gate;
   bool anchored;   // the gate knows where the robot is
   uint64_t acted;  // tick of the last command

@@ -24,7 +24,10 @@ const dpc_interface* dpc_push_task_interface(void) {
                               .dim = DPC_PUSH_ACTION_DIM,
                               .unit = "px",
                               .tracks = "agent_pos"}}},
-      .period_ns = 1000000000 / DPC_PUSH_CONTROL_HZ};
+      .period_ns = 1000000000 / DPC_PUSH_CONTROL_HZ,
+      // the table, as in the benchmark; how fast targets move does not matter to the agent
+      .limits = {.given = {{[DPC_LIMIT_LOW] = true, [DPC_LIMIT_HIGH] = true}},
+                 .values = {[DPC_LIMIT_HIGH] = {DPC_PUSH_SIZE, DPC_PUSH_SIZE}}}};
   return &interface;
 }
 

@@ -30,7 +30,7 @@ typedef struct dpc_push_progress {
 
 typedef struct dpc_push_task dpc_push_task;
 
-/// What the push world observes and is commanded with, and its period of 0.1 s.
+/// What the push world observes and is commanded with, targets on its table, and its period of 0.1 s.
 /// Allocates: no. Blocks: no. Thread: any.
 const dpc_interface* dpc_push_task_interface(void);
 

@@ -20,9 +20,10 @@
 enum { FIRST_SEED = 100000, EPISODES = 2, PATIENCE_S = 120 };
 
 static const char run_program[] = DPC_BINARY_DIR "/dpc-run";
+static const char replay_program[] = DPC_BINARY_DIR "/dpc-replay";
 static const char sim_program[] = DPC_BINARY_DIR "/dpc-sim";
 static char folder[] = "/tmp/dpc_loop_XXXXXX";
-static char policy_path[64], endpoint[64], run_json[64], sim_json[64], log_path[64];
+static char policy_path[64], endpoint[64], run_json[64], sim_json[64], log_path[64], recording[64];
 static dpc_arena arena;
 static dpc_policy* policy;
 static pid_t children[2];
@@ -126,6 +127,7 @@ static int setup_all(void** state) {
   snprintf(run_json, sizeof run_json, "%s/run.json", folder);
   snprintf(sim_json, sizeof sim_json, "%s/sim.json", folder);
   snprintf(log_path, sizeof log_path, "%s/log", folder);
+  snprintf(recording, sizeof recording, "%s/run.mcap", folder);
   snprintf(endpoint, sizeof endpoint, "ipc://%s/robot", folder);
   assert_ok(dpc_arena_map(&arena, (size_t)256 << 20, &error), &error);
   assert_ok(small_policy_save(policy_path, &arena, &error), &error);
@@ -236,21 +238,32 @@ static void roll_out(const dpc_rollout_def* def, uint32_t seed, dpc_episode* epi
   dpc_arena_release(&arena, mark);
 }
 
-static void check_same_actions(const char* pace, int delay) {
+// `limited`: the robot says what in process the settings do.
+static void check_same_actions(const char* pace, int delay, bool limited) {
   dpc_error error = {""};
+  dpc_interface interface = *dpc_push_task_interface();
   server s = {0};
   dpc_link_def link = dpc_link_def_default();
   snprintf(link.endpoint, sizeof link.endpoint, "%s", endpoint);
   link.dead_after = 20;
   assert_ok(dpc_arena_map(&s.arena, (size_t)16 << 20, &error), &error);
   assert_ok(dpc_push_task_create(&s.task, &error), &error);
-  assert_ok(dpc_robot_bind(&link, dpc_push_task_interface(), "test", &s.arena, &s.robot, &error),
-            &error);
   dpc_rollout_def def = dpc_rollout_def_default(dpc_policy_info(policy));
   def.controller.delay = delay;
-  char delay_text[32];
+  if (limited) {
+    def.controller.limits =
+        (dpc_text_list){1, {"* low=150 high=350 speed=200 acceleration=2000 jerk=40000"}};
+    static const float own[DPC_LIMIT_COUNT] = {150, 350, 200, 2000, 40000};
+    for (int k = 0; k < DPC_LIMIT_COUNT; ++k) {
+      const float both[DPC_PUSH_ACTION_DIM] = {own[k], own[k]};
+      dpc_interface_limit(&interface, "action", (dpc_limit)k, both);
+    }
+  }
+  assert_ok(dpc_robot_bind(&link, &interface, "test", &s.arena, &s.robot, &error), &error);
+  char delay_text[32], record[96];
   snprintf(delay_text, sizeof delay_text, "controller.delay=%d", delay);
-  const char* const more[] = {delay_text, PATIENT, NULL};
+  snprintf(record, sizeof record, "run.record=%s", limited ? recording : "");
+  const char* const more[] = {delay_text, record, PATIENT, NULL};
   const pid_t run = start_run(pace, more);
   dpc_robot_event event = {0};
   dpc_robot_poll(s.robot, dpc_seconds(PATIENCE_S), -1, &event);
@@ -271,12 +284,27 @@ static void check_same_actions(const char* pace, int delay) {
 
 static void test_lockstep_has_the_actions_of_a_rollout(void** state) {
   (void)state;
-  check_same_actions("lockstep", 0);
+  check_same_actions("lockstep", 0, false);
 }
 
 static void test_lockstep_with_delay_has_the_actions_of_a_rollout(void** state) {
   (void)state;
-  check_same_actions("lockstep", 3);
+  check_same_actions("lockstep", 3, false);
+}
+
+// Limits of the robot's own bound a run as settings do, and its recording holds them.
+static void test_lockstep_keeps_the_robots_own_limits(void** state) {
+  (void)state;
+  check_same_actions("lockstep", 3, true);
+  assert_true(log_says(
+      "limits of action[0:2]: low 150 (robot), high 350 (robot), speed 200 (robot), acceleration "
+      "2000 (robot), jerk 40000 (robot)"));
+  dpc_json* report = read_json(run_json);
+  assert_true(int_of(report, "limited_values") > 0);
+  dpc_json_free(report);
+  const char* const replay[] = {replay_program, recording, NULL};
+  assert_int_equal(wait_for(spawn(replay)), 0);
+  assert_true(log_says("computed again: equal"));
 }
 
 // A score comes of every action before it, so the same bits of it mean the same way there.
@@ -382,6 +410,13 @@ static void test_what_cannot_start_says_why(void** state) {
   const char* const elsewhere[] = {"run.policy=/nowhere/policy.safetensors", NULL};
   assert_int_equal(wait_for(start_run("lockstep", elsewhere)), 1);
   assert_true(log_says("/nowhere/policy.safetensors"));
+  const pid_t sim = start_sim("lockstep", "100000:100001");
+  const char* const beside[] = {"controller.action_min=512", "controller.action_max=600", NULL};
+  assert_int_equal(wait_for(start_run("lockstep", beside)), 2);
+  assert_true(
+      log_says("action 'action', element 0: controller.action_min and action_max allow 512 "
+               "to 600, and the robot takes 0 to 512: nothing is in both"));
+  end(sim);
   const char* const misspelt[] = {"run.paec=robot", NULL};
   assert_int_equal(wait_for(start_run("lockstep", misspelt)), 2);
 }
@@ -391,6 +426,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_lockstep_has_the_actions_of_a_rollout, setup, teardown),
       cmocka_unit_test_setup_teardown(test_lockstep_with_delay_has_the_actions_of_a_rollout, setup,
                                       teardown),
+      cmocka_unit_test_setup_teardown(test_lockstep_keeps_the_robots_own_limits, setup, teardown),
       cmocka_unit_test_setup_teardown(test_simulator_gives_the_scores_of_a_rollout, setup,
                                       teardown),
       cmocka_unit_test_setup_teardown(test_dead_simulator_is_noticed_and_reconnected_to, setup,

@@ -731,6 +731,42 @@ static void test_motion_is_bounded_through_everything(void** state) {
   assert_true(dpc_controller_counts(c)->limited > 0);
 }
 
+// What a robot says of itself counts as if the settings had said it, to the bit; where both do, the
+// tighter.
+static void test_the_robots_own_limits(void** state) {
+  (void)state;
+  static const char* const settings[][2] = {
+      {"*", "* low=-2 high=3 speed=1 acceleration=10 jerk=200"},
+      {"* low=-9 high=1 speed=8", "* low=-2 high=1 speed=1 acceleration=10 jerk=200"},
+      {"* speed=0.5 acceleration=90 jerk=80", "* low=-2 high=3 speed=0.5 acceleration=10 jerk=80"}};
+  static const float own[DPC_LIMIT_COUNT] = {-2, 3, 1, 10, 200};
+  const dpc_checkpoint_info policy = make_policy();
+  dpc_interface robot = make_robot();
+  for (int k = 0; k < DPC_LIMIT_COUNT; ++k) {
+    dpc_interface_limit(&robot, "target", (dpc_limit)k, &own[k]);
+  }
+  for (int i = 0; i < DPC_COUNT(settings); ++i) {
+    dpc_controller_def def = make_def(0, 1);
+    dpc_controller *c = NULL, *twin = make_limited(0, 1, settings[i][1]);
+    dpc_error error;
+    def.limits.count = 1;
+    strncpy(def.limits.values[0], settings[i][0], DPC_LIST_TEXT_MAX - 1);
+    assert_ok(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), &error);
+    assert_memory_equal(dpc_controller_bounds(c), dpc_controller_bounds(twin), sizeof(dpc_bounds));
+    for (uint64_t tick = 0; tick < 300; ++tick) {
+      float obs[3];
+      const dpc_tick_input input = observe(tick, 1, obs);
+      const float row = (tick / 20) % 2 ? 8 : -8;
+      obs[2] = 0;
+      const dpc_tick_output out = tick_with(c, &input, row, NULL);
+      const dpc_tick_output same = tick_with(twin, &input, row, NULL);
+      assert_memory_equal(out.action, same.action, sizeof(float));
+      assert_true(out.action[0] >= -2 && out.action[0] <= 3);
+    }
+    assert_true(dpc_controller_counts(c)->limited > 0);
+  }
+}
+
 static void test_nothing_to_stop_is_stopped(void** state) {
   (void)state;
   dpc_controller* c = make_controller(0, 1);
@@ -753,6 +789,13 @@ static void test_watching_that_cannot_be(void** state) {
   def.limits = (dpc_text_list){1, {"leg speed=1"}};
   assert_fails(dpc_controller_create(&def, &policy, &robot, &arena, &c, &error), DPC_ERR_CONFIG,
                &error, "controller.limits: 'leg speed=1'");
+  dpc_interface far = make_robot();
+  def = make_def(0, 1);
+  dpc_interface_limit(&far, "target", DPC_LIMIT_LOW, &(float){2e5F});
+  assert_fails(dpc_controller_create(&def, &policy, &far, &arena, &c, &error), DPC_ERR_CONFIG,
+               &error,
+               "action 'target', element 0: controller.action_min and action_max allow -100000 to "
+               "100000, and the robot takes 200000 to inf");
 }
 
 static void test_settings_that_do_not_fit(void** state) {
@@ -805,6 +848,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_bad_observations, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_own_pause_is_no_fault, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_motion_is_bounded_through_everything, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_the_robots_own_limits, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_nothing_to_stop_is_stopped, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_watching_that_cannot_be, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_settings_that_do_not_fit, set_up, tear_down),

@@ -34,6 +34,13 @@ static void interface_is_sound(void** state) {
   assert_non_null(dpc_layout_find(&interface->obs, "block_angle", &offset));
   assert_int_equal(offset, ANGLE);
   assert_string_equal(dpc_layout_find(&interface->action, "action", NULL)->tracks, "agent_pos");
+  for (int k = 0; k < DPC_LIMIT_COUNT; ++k) {
+    assert_int_equal(interface->limits.given[0][k], k == DPC_LIMIT_LOW || k == DPC_LIMIT_HIGH);
+  }
+  for (int i = 0; i < DPC_PUSH_ACTION_DIM; ++i) {
+    assert_near((double)interface->limits.values[DPC_LIMIT_LOW][i], 0, 0);
+    assert_near((double)interface->limits.values[DPC_LIMIT_HIGH][i], DPC_PUSH_SIZE, 0);
+  }
 }
 
 // --- observing -------------------------------------------------------------------------------------

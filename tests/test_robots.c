@@ -315,6 +315,8 @@ static void test_the_robot_in_python(void** state) {
   session s = {.robot = start(argv)};
   connect_to(&s, endpoint);
   assert_string_equal(dpc_link_robot(s.link)->obs.signals[1].name, "agent_pos");
+  assert_memory_equal(&dpc_link_robot(s.link)->limits, &dpc_push_task_interface()->limits,
+                      sizeof(dpc_action_limits));
   const float target[2] = {300, 200};
   for (uint32_t episode = 0; episode < 2; ++episode) {
     for (uint64_t tick = 0; tick <= 50; ++tick) {

@@ -202,6 +202,7 @@ typedef struct edit {
   uint64_t at;                    // the tick that is changed
   void (*change)(dpc_tick_record* tick, float* values);
   const char *setting, *value;  // one that is changed
+  float high;                   // of the robot's own limits; 0: as it was
 } edit;
 
 static void copy_ticks(const edit* e, dpc_run_log* log, dpc_run_log_writer* writer) {
@@ -232,6 +233,9 @@ static void copy(edit e) {
     if (e.setting != NULL && strcmp(settings[i].key, e.setting) == 0) settings[i].value = e.value;
   }
   info.settings = settings;
+  dpc_interface robot = *info.robot;
+  if (e.high > 0) dpc_interface_limit(&robot, "action", DPC_LIMIT_HIGH, (float[]){e.high, e.high});
+  info.robot = &robot;
   unlink(in_base(e.to));
   assert_ok(dpc_run_log_create(in_base(e.to), &info, &dpc_tick_table, &writer, &error), &error);
   copy_ticks(&e, log, writer);
@@ -287,6 +291,7 @@ static void test_changes_are_found(void** state) {
       {{.setting = "controller.seed", .value = "8"}, 0, "chunk[0]"},
       {{.setting = "controller.action_max", .value = "10"}, 0, "clamped"},
       {{.setting = "sampler.steps", .value = "9"}, 0, "chunk[0]"},
+      {{.high = 10}, 0, "clamped"},
   };
   for (int i = 0; i < DPC_COUNT(cases); ++i) {
     edit e = cases[i].e;

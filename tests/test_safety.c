@@ -25,13 +25,13 @@ static int tear_down(void** state) {
 // Five values, the bounds of all as an element of the settings says.
 static dpc_gate* make_gate(const char* limits) {
   dpc_text_list list = {.count = limits[0] == '\0' ? 0 : 1};
-  dpc_layout action = {0};
+  dpc_interface robot = {.period_ns = 10000000};
   dpc_bounds bounds[DIM];
   dpc_gate* gate = NULL;
   dpc_error error = {""};
   strncpy(list.values[0], limits, DPC_LIST_TEXT_MAX - 1);
-  dpc_layout_add(&action, "arm", DIM, "rad", NULL);
-  assert_ok(dpc_bounds_read(&list, &action, -2, 3, bounds, &error), &error);
+  dpc_layout_add(&robot.action, "arm", DIM, "rad", NULL);
+  assert_ok(dpc_bounds_read(&list, &robot, -2, 3, bounds, &error), &error);
   assert_ok(dpc_gate_create(bounds, DIM, period, RECOVERY, &arena, &gate, &error), &error);
   dpc_gate_anchor(gate, pose);
   return gate;
@@ -168,56 +168,6 @@ static void test_jumps_are_refused(void** state) {
   assert_memory_equal(out, wanted, sizeof out);
 }
 
-static void test_bounds_by_signal(void** state) {
-  (void)state;
-  const dpc_text_list list = {
-      .count = 3,
-      .values = {"* low=-1 high=1", "grip speed=0.1 acceleration=1 jerk=10", "grip high=0.5"}};
-  dpc_layout action = {0};
-  dpc_bounds bounds[3];
-  dpc_error error;
-  dpc_layout_add(&action, "arm", 2, "rad", NULL);
-  dpc_layout_add(&action, "grip", 1, "m", NULL);
-  assert_ok(dpc_bounds_read(&list, &action, -9, 9, bounds, &error), &error);
-  assert_near(bounds[1].limits.low, -1, 0);
-  assert_near(bounds[1].limits.speed, 0, 0);
-  assert_near(bounds[2].limits.low, -1, 0);
-  assert_near(bounds[2].limits.high, 0.5, 0);
-  assert_near(bounds[2].limits.speed, (double)0.1, 0);
-  assert_near(bounds[2].limits.jerk, 10, 0);
-}
-
-static void test_bounds_that_cannot_be(void** state) {
-  (void)state;
-  static const char* const bad[][2] = {
-      {"leg low=0", "no action signal"},
-      {"arm low=2 high=1", "low 2 is not below high 1"},
-      {"arm high=-9", "is not below"},
-      {"arm speed=1", "belong together"},
-      {"arm speed=1 jerk=3", "belong together"},
-      {"arm jump=1", "jump needs"},
-      {"arm pace=1", "'pace=1' is not one of"},
-      {"arm low", "'low' is not one of"},
-      {"arm low=", "needs a number"},
-      {"arm low=nan", "needs a number"},
-      {"arm low=1e31", "needs a number"},
-      {"arm low=1x", "needs a number"},
-      {"arm speed=0 acceleration=1 jerk=1", "above 0"},
-      {"arm speed=-1 acceleration=1 jerk=1", "above 0"},
-  };
-  dpc_layout action = {0};
-  dpc_layout_add(&action, "arm", 1, "rad", NULL);
-  for (int i = 0; i < DPC_COUNT(bad); ++i) {
-    dpc_text_list list = {.count = 1};
-    dpc_bounds bounds;
-    dpc_error error;
-    strncpy(list.values[0], bad[i][0], DPC_LIST_TEXT_MAX - 1);
-    assert_fails(dpc_bounds_read(&list, &action, -3, 3, &bounds, &error), DPC_ERR_CONFIG, &error,
-                 bad[i][1]);
-    assert_non_null(strstr(error.text, bad[i][0]));
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_never_out_of_range, set_up, tear_down),
@@ -225,8 +175,6 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_motion_is_bounded, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_hold_comes_to_rest_and_stays, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_jumps_are_refused, set_up, tear_down),
-      cmocka_unit_test(test_bounds_by_signal),
-      cmocka_unit_test(test_bounds_that_cannot_be),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,14 @@ static dpc_status connect_robot(run* r, dpc_error* error) {
   return DPC_OK;
 }
 
+static dpc_status make_controller(run* r, dpc_error* error) {
+  const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
+  const dpc_interface* robot = dpc_link_robot(r->link);
+  DPC_TRY(dpc_controller_create(&r->controller_def, info, robot, &r->arena, &r->controller, error));
+  dpc_bounds_log(dpc_controller_bounds(r->controller), robot);
+  return DPC_OK;
+}
+
 static dpc_status make_recorder(run* r, const dpc_config_section* sections, dpc_error* error) {
   const dpc_run_record_def def = {
       .path = r->def.record,
@@ -148,9 +156,7 @@ static dpc_status make_recorder(run* r, const dpc_config_section* sections, dpc_
 }
 
 static dpc_status make_loop(run* r, dpc_error* error) {
-  const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
   const dpc_interface* robot = dpc_link_robot(r->link);
-  DPC_TRY(dpc_controller_create(&r->controller_def, info, robot, &r->arena, &r->controller, error));
   const dpc_loop_def def = {
       .pace = (dpc_pace)r->def.pace,
       .period = dpc_run_period(r->policy, &r->controller_def),
@@ -176,6 +182,7 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   DPC_TRY(load(r, sections, error));
   DPC_TRY(prepare(r, error));
   DPC_TRY(connect_robot(r, error));
+  DPC_TRY(make_controller(r, error));
   DPC_TRY(dpc_ack_open(r->link_def.endpoint, &r->ack_fd, error));
   DPC_TRY(make_recorder(r, sections, error));
   DPC_TRY(make_loop(r, error));

@@ -30,6 +30,9 @@ DEAD_AFTER = 0.5      # s of silence after which the controller is taken for dea
 STEPS = 50            # of an episode
 OBSERVATION = [("keypoint", 18, "px"), ("agent_pos", 2, "px")]
 ACTION = [("action", 2, "px", "agent_pos")]  # the last: which observation follows it
+# What it can do: low, high, speed, acceleration and jerk, of each element; what is not known is left
+# out. Commands stay within. Of the last three a controller needs all or none, from here or its settings.
+LIMITS = {"action": {"low": [0, 0], "high": [512, 512]}}
 
 
 class PointRobot:
@@ -70,7 +73,8 @@ class Link:
         for name, dim, unit in OBSERVATION:
             have.observation.add(name=name, dim=dim, unit=unit)
         for name, dim, unit, tracks in ACTION:
-            have.action.add(name=name, dim=dim, unit=unit, tracks=tracks)
+            have.action.add(name=name, dim=dim, unit=unit, tracks=tracks,
+                            limits=dpc_pb2.Limits(**LIMITS.get(name, {})))
         wrong = [f"observation '{need.name}'" for need in hello.observation
                  if not any(fits(need, signal) for signal in have.observation)]
         if len(hello.action) != len(have.action) or not all(map(fits, hello.action, have.action)):
