@@ -1,34 +1,8 @@
-#include "runtime/robot.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "runtime/clock.h"
-#include "runtime/liveness.h"
-#include "runtime/socket.h"
-
-struct dpc_robot {
-  dpc_link_def def;
-  dpc_hello hello;  // ours; its session is the controller's, 0 while there is none
-  int obs_dim, action_dim;
-  bool reachable;  // the last frame to the controller could be handed over
-  size_t peer_size;
-  uint8_t peer[DPC_PEER_MAX];  // where the session's last message came from
-  dpc_liveness liveness;
-  // the episode that runs: numbered from 0 in each session
-  bool started, ended;
-  uint32_t episode;
-  uint64_t observed;   // tick of the last observation
-  uint64_t commanded;  // of the last command
-  dpc_time lease_end;  // of the last command; INT64_MAX when there is none that could end
-  dpc_link_counters counters;
-  dpc_socket socket;
-  dpc_arena scratch;
-  dpc_frame in, out;
-  dpc_message message;
-  float* values;  // [action_dim] of the last command
-  char reason[DPC_REASON_MAX];
-};
+#include "runtime/robot_state.h"
 
 dpc_status dpc_robot_bind(const dpc_link_def* def, const dpc_interface* interface,
                           const char* software, dpc_arena* arena, dpc_robot** out,
@@ -69,8 +43,8 @@ const dpc_link_counters* dpc_robot_counts(const dpc_robot* robot) {
 
 // --- sending --------------------------------------------------------------------------------------
 
-static dpc_status send_to(dpc_robot* robot, const uint8_t* peer, size_t peer_size,
-                          const dpc_message* message, dpc_error* error) {
+dpc_status dpc_robot_send_to(dpc_robot* robot, const uint8_t* peer, size_t peer_size,
+                             const dpc_message* message, dpc_error* error) {
   memcpy(robot->out.peer, peer, peer_size);
   robot->out.peer_size = peer_size;
   const dpc_status status = dpc_wire_encode(DPC_FROM_ROBOT, message, robot->out.data,
@@ -83,7 +57,7 @@ static dpc_status send_to(dpc_robot* robot, const uint8_t* peer, size_t peer_siz
 }
 
 static dpc_status send_message(dpc_robot* robot, const dpc_message* message, dpc_error* error) {
-  const dpc_status status = send_to(robot, robot->peer, robot->peer_size, message, error);
+  const dpc_status status = dpc_robot_send_to(robot, robot->peer, robot->peer_size, message, error);
   robot->reachable = status != DPC_ERR_CLOSED;
   return status;
 }
@@ -139,86 +113,6 @@ static void send_bye(dpc_robot* robot, const char* reason) {
   (void)status;
 }
 
-// --- who holds the robot --------------------------------------------------------------------------
-
-static bool from_peer(const dpc_robot* robot) {
-  return robot->in.peer_size == robot->peer_size &&
-         memcmp(robot->in.peer, robot->peer, robot->peer_size) == 0;
-}
-
-static void remember_peer(dpc_robot* robot) {
-  robot->peer_size = robot->in.peer_size;
-  memcpy(robot->peer, robot->in.peer, robot->in.peer_size);
-}
-
-static dpc_status answer(dpc_robot* robot, uint64_t session, bool busy, const char* reason) {
-  dpc_message* message = &robot->message;
-  message->kind = DPC_MESSAGE_HELLO;
-  message->hello = robot->hello;
-  message->hello.session = session;
-  DPC_TRY(send_to(robot, robot->in.peer, robot->in.peer_size, message, NULL));
-  message->kind = DPC_MESSAGE_HELLO_ACK;
-  message->hello_ack =
-      (dpc_hello_ack){.session = session, .accepted = reason == NULL, .busy = busy};
-  dpc_socket_text(message->hello_ack.reason, sizeof message->hello_ack.reason,
-                  reason == NULL ? "" : reason);
-  return send_to(robot, robot->in.peer, robot->in.peer_size, message, NULL);
-}
-
-static void refuse(dpc_robot* robot, uint64_t session, bool busy, const char* reason) {
-  ++robot->counters.refused;
-  dpc_log(DPC_LOG_WARNING, "link: refused a controller: %s", reason);
-  const dpc_status status = answer(robot, session, busy, reason);
-  (void)status;
-}
-
-// A controller that comes back from the same connection, or whose own is gone, may take its place.
-static bool is_held(const dpc_robot* robot) {
-  return dpc_robot_connected(robot) && robot->reachable && !from_peer(robot);
-}
-
-static void take_hello(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
-  const uint64_t session = robot->message.hello.session;
-  dpc_error error = {""};
-  if (session == 0 || session == robot->hello.session) {
-    ++robot->counters.unexpected;
-    return;
-  }
-  if (is_held(robot)) {
-    refuse(robot, session, true, "another controller holds the robot");
-    return;
-  }
-  if (dpc_interface_match(&robot->message.hello.interface, &robot->hello.interface, &error) !=
-      DPC_OK) {
-    refuse(robot, session, false, error.text);
-    return;
-  }
-  snprintf(robot->reason, sizeof robot->reason, "%s", robot->message.hello.software);
-  // one that has gone meanwhile never held it
-  if (answer(robot, session, false, NULL) != DPC_OK) return;
-  ++robot->counters.connected;
-  remember_peer(robot);
-  robot->hello.session = session;
-  robot->reachable = true;
-  robot->started = robot->ended = false;
-  robot->lease_end.ns = INT64_MAX;
-  robot->episode = 0;
-  dpc_liveness_start(&robot->liveness, dpc_seconds(robot->def.dead_after), now);
-  event->kind = DPC_ROBOT_CONNECTED;
-  event->reason = robot->reason;
-  event->time = now;
-}
-
-static void release(dpc_robot* robot, dpc_robot_event* event, dpc_robot_event_kind kind,
-                    dpc_time now) {
-  robot->hello.session = 0;
-  robot->peer_size = 0;
-  robot->lease_end.ns = INT64_MAX;
-  event->kind = kind;
-  event->reason = robot->reason;
-  event->time = now;
-}
-
 // --- receiving ------------------------------------------------------------------------------------
 
 // Commands answer an observation of the episode that runs, and never go back.
@@ -248,7 +142,7 @@ static void take_command(dpc_robot* robot, dpc_robot_event* event, dpc_time now)
 
 static void take(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
   if (robot->message.kind == DPC_MESSAGE_HELLO) {
-    take_hello(robot, event, now);
+    dpc_robot_take_hello(robot, event, now);
     return;
   }
   const uint64_t session = dpc_message_session(&robot->message);
@@ -257,7 +151,7 @@ static void take(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
     return;
   }
   // the session is what counts: after a broken connection it comes from another routing id
-  remember_peer(robot);
+  dpc_robot_remember_peer(robot);
   dpc_liveness_heard(&robot->liveness, now);
   const uint64_t pending = event->kind == DPC_ROBOT_COMMAND;
   switch (robot->message.kind) {
@@ -273,7 +167,7 @@ static void take(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
     case DPC_MESSAGE_BYE:
       robot->counters.replaced += pending;
       snprintf(robot->reason, sizeof robot->reason, "%s", robot->message.bye.reason);
-      release(robot, event, DPC_ROBOT_BYE, now);
+      dpc_robot_release(robot, event, DPC_ROBOT_BYE, now);
       return;
     default:
       return;
@@ -303,7 +197,7 @@ static void upkeep(dpc_robot* robot, dpc_robot_event* event, dpc_time now) {
     ++robot->counters.lost;
     snprintf(robot->reason, sizeof robot->reason, "nothing heard from the controller for %g s",
              robot->def.dead_after);
-    release(robot, event, DPC_ROBOT_LOST, now);
+    dpc_robot_release(robot, event, DPC_ROBOT_LOST, now);
   } else if (dpc_liveness_speak(&robot->liveness, now)) {
     robot->message.kind = DPC_MESSAGE_HEARTBEAT;
     robot->message.heartbeat = (dpc_heartbeat){.session = robot->hello.session, .time_ns = now.ns};
