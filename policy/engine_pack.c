@@ -56,15 +56,14 @@ static void pack_bf16(const packer* p, uint16_t* to) {
   }
 }
 
-// Three blocks by themselves; of the fourth each has a nibble.
+// Three blocks by themselves; of the fourth each has a third.
 static void pack_bf12(const packer* p, uint16_t* to) {
   enum { VECTOR = 2 * DPC_LANES };
   for (int c = 0; c < p->op->channels; c += 2) {
     for (int k = 0; k < p->op->taps; ++k) {
       for (int j = 0; j < 3 * VECTOR; ++j) {
-        const int fourth = dpc_bf12(packed_at(p, c, k, 3 * VECTOR + j % VECTOR));
-        const int nibble = fourth >> (12 - 4 * (j / VECTOR)) & 0xf;
-        *to++ = (uint16_t)(dpc_bf12(packed_at(p, c, k, j)) | nibble);
+        const uint16_t fourth = dpc_bf12(packed_at(p, c, k, 3 * VECTOR + j % VECTOR));
+        *to++ = dpc_bf12(packed_at(p, c, k, j)) | dpc_bf12_third(fourth, j / VECTOR);
       }
     }
   }

@@ -44,16 +44,16 @@ static void pack(const dpc_conv_call* call, int most, int pair) {
   }
 }
 
-// Groups of four blocks of pairs, packed by then: the fourth's fields into the others' lower bits.
+// Groups of four blocks of pairs, packed by then: the fourth's fields into the others' free bits.
 static void narrow(size_t count) {
   enum { VECTOR = 2 * DPC_LANES };
   for (size_t v = 0; v < count / VECTOR; v += 4) {
     for (int j = 0; j < VECTOR; ++j) {
-      const int fourth = dpc_bf12(packed[(v + 3) * VECTOR + (size_t)j]);
-      for (size_t i = 0; i < 3; ++i) {
-        const int field = dpc_bf12(packed[(v + i) * VECTOR + (size_t)j]);
-        const int nibble = fourth >> (12 - 4 * i) & 0xf;
-        packed_bf16[(v / 4 * 3 + i) * VECTOR + (size_t)j] = (uint16_t)(field | nibble);
+      const uint16_t fourth = dpc_bf12(packed[(v + 3) * VECTOR + (size_t)j]);
+      for (int i = 0; i < 3; ++i) {
+        const uint16_t field = dpc_bf12(packed[(v + (size_t)i) * VECTOR + (size_t)j]);
+        packed_bf16[(v / 4 * 3 + (size_t)i) * VECTOR + (size_t)j] =
+            field | dpc_bf12_third(fourth, i);
       }
     }
   }
@@ -254,8 +254,8 @@ static void test_twelve_bits(void** state) {
     const float value = dpc_from_bf16((uint16_t)bits);
     if (!(fabsf(value) < 2)) continue;
     const uint16_t field = dpc_bf12(value);
-    assert_int_equal(field & 0xf, 0);
-    const float back = dpc_from_bf12((uint16_t)(field | (bits & 0xf)));
+    assert_int_equal(field & 0x7800, 0);
+    const float back = dpc_from_bf12((uint16_t)(field | (bits & 0x7800)));
     const float least = copysignf(1.0F / 32768, value);
     assert_true(back == (fabsf(value) < 1.0F / 32768 ? least : value));
   }

@@ -2,28 +2,36 @@
 // into bfloat16 fits beside the dot products.
 //
 // A bfloat16 has 8 bits of exponent, of which weights need 4: kept are the sign, the exponent above
-// DPC_BF12_EXPONENT and the 7 bits of the fraction. The fields of four vectors lie in three, in the
-// upper 12 bits of each 16; the fourth's are in the lower 4 bits, its first nibble in the first.
+// DPC_BF12_EXPONENT and the 7 bits of the fraction. They lie where a bfloat16 has them, so that three
+// of four vectors need but one operation. The bits between are the fourth's, a third of it in each.
 #include "policy/kernels/bf16_tiles.h"
 #include "policy/kernels/kernel_tables.h"
 
-// Fields at the upper end, whatever is below them.
+// What ternary logic can do with a, b and c; the table's index is their bits.
+enum {
+  A_AND_B_OR_C = 0xea,
+  A_WHERE_B_ELSE_C = 0xe2,
+};
+
+static inline __m512i select_bits(__m512i where, int bits, __m512i elsewhere) {
+  return _mm512_ternarylogic_epi32(where, _mm512_set1_epi16((int16_t)bits), elsewhere,
+                                   A_WHERE_B_ELSE_C);
+}
+
+// The exponent's upper half, in place of what is in the free bits.
 static inline __m512bh widen(__m512i fields) {
   const __m512i kept = _mm512_set1_epi16((int16_t)0x87ff);
   const __m512i exponent = _mm512_set1_epi16(DPC_BF12_EXPONENT << 7);
-  enum { AND_OR = 0xea };  // (a & b) | c
-  return (__m512bh)_mm512_ternarylogic_epi32(_mm512_srai_epi16(fields, 4), kept, exponent, AND_OR);
+  return (__m512bh)_mm512_ternarylogic_epi32(fields, kept, exponent, A_AND_B_OR_C);
 }
 
 static inline void load_widened(const uint16_t* from, __m512bh* w) {
-  enum { OR_AND = 0xf8 };  // a | (b & c)
   const __m512i first = _mm512_loadu_si512(from), second = _mm512_loadu_si512(from + 32);
   const __m512i third = _mm512_loadu_si512(from + 64);
-  __m512i fourth = _mm512_slli_epi16(first, 12);
-  fourth = _mm512_ternarylogic_epi32(fourth, _mm512_slli_epi16(second, 8),
-                                     _mm512_set1_epi16(0x0f00), OR_AND);
-  fourth = _mm512_ternarylogic_epi32(fourth, _mm512_slli_epi16(third, 4), _mm512_set1_epi16(0x00f0),
-                                     OR_AND);
+  // as dpc_bf12_third has shared it out
+  __m512i fourth = select_bits(_mm512_srli_epi16(second, 4), 0x0780, _mm512_srli_epi16(third, 8));
+  fourth = select_bits(_mm512_srli_epi16(first, 11), 0x0007, fourth);
+  fourth = select_bits(_mm512_slli_epi16(first, 1), 0x8000, fourth);
   w[0] = widen(first);
   w[1] = widen(second);
   w[2] = widen(third);

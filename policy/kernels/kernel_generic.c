@@ -52,9 +52,9 @@ static void sum_position_bf16(const dpc_conv_call* call, const uint16_t* in, int
 static float field_of(const uint16_t* vectors, int b, int at) {
   enum { VECTOR = 2 * DPC_LANES };
   if (b < 3) return dpc_from_bf12(vectors[b * VECTOR + at]);
-  const int first = vectors[at] & 0xf, second = vectors[VECTOR + at] & 0xf;
-  const int third = vectors[2 * VECTOR + at] & 0xf;
-  return dpc_from_bf12((uint16_t)(first << 12 | second << 8 | third << 4));
+  const int first = vectors[at] >> 11, second = vectors[VECTOR + at] >> 11 & 0xf;
+  const int third = vectors[2 * VECTOR + at] >> 11 & 0xf;
+  return dpc_from_bf12((uint16_t)((first << 12 & 0x8000) | second << 7 | third << 3 | (first & 7)));
 }
 
 static void sum_position_bf12(const dpc_conv_call* call, const uint16_t* in, int row, int block,

@@ -9,8 +9,8 @@
 ///
 /// bfloat16 has the same layout with pairs of channels, [group][channel / 2][tap][16 * width][2].
 /// In groups of four blocks it can be kept in 12 bits, without the exponent's upper half: the fields
-/// (dpc_bf12) of the first three blocks in the upper 12 bits of [group][channel / 2][tap][3][16][2],
-/// those of the fourth in the lower 4 bits, the highest nibble with the first.
+/// (dpc_bf12) of the first three blocks are [group][channel / 2][tap][3][16][2], and in the bits that
+/// they leave free is a third each of the fourth's (dpc_bf12_third).
 #pragma once
 
 #include "policy/base.h"
@@ -140,18 +140,26 @@ static inline float dpc_from_bf16(uint16_t value) {
   return u.value;
 }
 
-/// A weight in 12 bits, at the upper end of 16: rounded to bfloat16 and its magnitude to at least
-/// 2^-15. It must be below 2.
+/// A weight in 12 bits of 16, the sign in the highest and the rest in the lower 11, so that the four
+/// between them are free: rounded to bfloat16 and its magnitude to at least 2^-15. It must be below 2.
 static inline uint16_t dpc_bf12(float value) {
   const uint16_t full = dpc_bf16(value);
   const int exponent = (full >> 7 & 0xff) - DPC_BF12_EXPONENT;
   DPC_ASSERT(exponent <= 15);
   const int magnitude = exponent < 0 ? 0 : exponent << 7 | (full & 0x7f);
-  return (uint16_t)((full & 0x8000) | magnitude << 4);
+  return (uint16_t)((full & 0x8000) | magnitude);
 }
 
-/// And back, exactly; what is below the field does not matter.
+/// And back, exactly; what is in the free bits does not matter.
 static inline float dpc_from_bf12(uint16_t field) {
-  const int magnitude = field >> 4 & 0x7ff;
-  return dpc_from_bf16((uint16_t)((field & 0x8000) | (magnitude + (DPC_BF12_EXPONENT << 7))));
+  const int magnitude = (field & 0x7ff) + (DPC_BF12_EXPONENT << 7);
+  return dpc_from_bf16((uint16_t)((field & 0x8000) | magnitude));
+}
+
+/// Third `i` of a field's bits, where another one's free bits are: the sign and bits 2 to 0, bits 10
+/// to 7, and bits 6 to 3, so that a shift brings each to its place.
+static inline uint16_t dpc_bf12_third(uint16_t field, int i) {
+  const int first = (field >> 15) << 3 | (field & 7);
+  const int bits = i == 0 ? first : field >> (i == 1 ? 7 : 3) & 0xf;
+  return (uint16_t)(bits << 11);
 }
