@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tools/allocations.h"
+#include "tools/bench_samples.h"
 #include "tools/bench_window.h"
 
 static const size_t SPARE = (size_t)64 << 20;  // for the windows' parts
@@ -61,22 +62,35 @@ static dpc_status put_load(int except, load* l, dpc_error* error) {
 
 static const int rates[] = {100, 500};  // Hz
 
+// All windows of a kind, and of each its p99.9: what disturbs the machine for a moment is in one of
+// them, and their median is not moved by it.
+typedef struct tally {
+  dpc_window_count all;
+  dpc_samples p999;
+} tally;
+
 typedef struct result {
   int hz;
-  dpc_window_count loop, bare;
+  tally loop, bare;
 } result;
+
+static dpc_duration median_p999(tally* t) {
+  return dpc_samples_summarize(&t->p999).p50;
+}
 
 static double us(dpc_duration length) {
   return (double)length.ns * 1e-3;
 }
 
-static void print_line(const dpc_cli* cli, int hz, const char* name, const dpc_window_count* c) {
-  const dpc_latency_summary s = dpc_latency_summarize(&c->wake_up);
-  dpc_cli_print(cli, "%3d Hz %-10s %9" PRIu64 " %7" PRIu64 " %9.1f %9.1f %9.1f %9.1f\n", hz, name,
-                s.count, c->missed, us(s.p50), us(s.p99), us(s.p999), us(s.max));
+static void print_line(const dpc_cli* cli, int hz, const char* name, tally* t) {
+  const dpc_latency_summary s = dpc_latency_summarize(&t->all.wake_up);
+  dpc_cli_print(cli, "%3d Hz %-10s %9" PRIu64 " %7" PRIu64 " %9.1f %9.1f %9.1f %9.1f %9.1f\n", hz,
+                name, s.count, t->all.missed, us(s.p50), us(s.p99), us(s.p999), us(median_p999(t)),
+                us(s.max));
 }
 
-static dpc_json* count_json(const dpc_window_count* c) {
+static dpc_json* tally_json(tally* t) {
+  const dpc_window_count* c = &t->all;
   const dpc_latency_summary s = dpc_latency_summarize(&c->wake_up);
   dpc_json* json = dpc_json_object();
   dpc_json_set_int(json, "wake_ups", (int64_t)s.count);
@@ -84,36 +98,39 @@ static dpc_json* count_json(const dpc_window_count* c) {
   dpc_json_set_real(json, "p50_us", us(s.p50));
   dpc_json_set_real(json, "p99_us", us(s.p99));
   dpc_json_set_real(json, "p999_us", us(s.p999));
+  dpc_json_set_real(json, "p999_median_us", us(median_p999(t)));
   dpc_json_set_real(json, "max_us", us(s.max));
+  dpc_json_set_int(json, "heap_calls", c->usage.heap_calls);
   dpc_json_set_int(json, "page_faults", c->usage.minor_faults + c->usage.major_faults);
   dpc_json_set_int(json, "involuntary_switches", c->usage.involuntary_switches);
   return json;
 }
 
 // Misses are rare and fall by chance: three deviations more than the machine's own are still those.
-static void judge(const dpc_cli* cli, const result* r, dpc_json* json) {
+static void judge(const dpc_cli* cli, result* r, dpc_json* json) {
   static const double RATIO_MAX = 1.5;
-  const double allowed = (double)r->bare.missed + 3 * sqrt((double)r->bare.missed + 1);
-  const bool missed_ok = (double)r->loop.missed <= allowed;
-  const double loop = us(dpc_latency_quantile(&r->loop.wake_up, 0.999));
-  const double bare = us(dpc_latency_quantile(&r->bare.wake_up, 0.999));
+  const uint64_t loop_missed = r->loop.all.missed, bare_missed = r->bare.all.missed;
+  const double allowed = (double)bare_missed + 3 * sqrt((double)bare_missed + 1);
+  const bool missed_ok = (double)loop_missed <= allowed;
+  const double loop = us(median_p999(&r->loop)), bare = us(median_p999(&r->bare));
   const bool late_ok = loop <= RATIO_MAX * bare;
   dpc_cli_print(cli, "%3d Hz missed: %" PRIu64 ", at most %.1f (bare + 3 sqrt(bare + 1)): %s\n",
-                r->hz, r->loop.missed, allowed, missed_ok ? "holds" : "FAILS");
-  dpc_cli_print(cli, "%3d Hz p99.9: %.2f times the bare loop's, at most %.1f: %s\n", r->hz,
-                loop / bare, RATIO_MAX, late_ok ? "holds" : "FAILS");
+                r->hz, loop_missed, allowed, missed_ok ? "holds" : "FAILS");
+  dpc_cli_print(
+      cli, "%3d Hz p99.9, median of the windows: %.2f times the bare loop's, at most %.1f: %s\n",
+      r->hz, loop / bare, RATIO_MAX, late_ok ? "holds" : "FAILS");
   dpc_json_set_int(json, "hz", r->hz);
-  dpc_json_set(json, "loop", count_json(&r->loop));
-  dpc_json_set(json, "bare", count_json(&r->bare));
+  dpc_json_set(json, "loop", tally_json(&r->loop));
+  dpc_json_set(json, "bare", tally_json(&r->bare));
   dpc_json_set_real(json, "missed_allowed", allowed);
   dpc_json_set_bool(json, "missed_ok", missed_ok);
   dpc_json_set_real(json, "p999_ratio", loop / bare);
   dpc_json_set_bool(json, "p999_ok", late_ok);
 }
 
-static void report(const dpc_cli* cli, const result* results, dpc_json* json) {
-  dpc_cli_print(cli, "%-17s %9s %7s %9s %9s %9s %9s\n", "wake-up, us", "count", "missed", "p50",
-                "p99", "p99.9", "max");
+static void report(const dpc_cli* cli, result* results, dpc_json* json) {
+  dpc_cli_print(cli, "%-17s %9s %7s %9s %9s %9s %9s %9s\n", "wake-up, us", "count", "missed", "p50",
+                "p99", "p99.9", "median", "max");
   for (int i = 0; i < DPC_COUNT(rates); ++i) {
     print_line(cli, results[i].hz, "the loop", &results[i].loop);
     print_line(cli, results[i].hz, "bare loop", &results[i].bare);
@@ -126,6 +143,22 @@ static void report(const dpc_cli* cli, const result* results, dpc_json* json) {
 
 // --- measuring -----------------------------------------------------------------------------------
 
+static void add_window(tally* t, const dpc_window_count* window) {
+  dpc_window_count_add(&t->all, window);
+  dpc_samples_add(&t->p999, dpc_latency_quantile(&window->wake_up, 0.999));
+}
+
+static dpc_status measure_windows(dpc_window_def* window, dpc_arena* arena, result* r,
+                                  dpc_error* error) {
+  static dpc_window_count loop, bare;  // larger than a stack likes
+  loop = bare = (dpc_window_count){0};
+  DPC_TRY(dpc_window_loop(window, arena, &loop, error));
+  DPC_TRY(dpc_window_bare(window, &bare, error));
+  add_window(&r->loop, &loop);
+  add_window(&r->bare, &bare);
+  return DPC_OK;
+}
+
 static dpc_status measure_rate(const dpc_cli* cli, const dpc_bench_loop_def* def,
                                dpc_window_def* window, dpc_arena* arena, result* r,
                                dpc_error* error) {
@@ -135,10 +168,11 @@ static dpc_status measure_rate(const dpc_cli* cli, const dpc_bench_loop_def* def
     return dpc_fail(error, DPC_ERR_CONFIG, "the policy's period, %g s, is no multiple of %g s",
                     (double)step * 1e-9, 1.0 / r->hz);
   }
+  DPC_TRY(dpc_samples_create((size_t)def->windows, arena, &r->loop.p999, error));
+  DPC_TRY(dpc_samples_create((size_t)def->windows, arena, &r->bare.p999, error));
   for (int i = 0; i < def->windows; ++i) {
     dpc_cli_progress(cli, "%d Hz: window %d/%d of each kind", r->hz, i + 1, def->windows);
-    DPC_TRY(dpc_window_loop(window, arena, &r->loop, error));
-    DPC_TRY(dpc_window_bare(window, &r->bare, error));
+    DPC_TRY(measure_windows(window, arena, r, error));
   }
   return DPC_OK;
 }

@@ -8,11 +8,17 @@ static void wait_for(dpc_duration length) {
   dpc_clock_sleep_until(dpc_time_after(dpc_clock_now(), length));
 }
 
-static void add_usage(dpc_thread_usage* sum, const dpc_thread* thread) {
-  sum->minor_faults += thread->usage.minor_faults;
-  sum->major_faults += thread->usage.major_faults;
-  sum->involuntary_switches += thread->usage.involuntary_switches;
-  sum->heap_calls += thread->usage.heap_calls;
+static void add_usage(dpc_thread_usage* sum, const dpc_thread_usage* usage) {
+  sum->minor_faults += usage->minor_faults;
+  sum->major_faults += usage->major_faults;
+  sum->involuntary_switches += usage->involuntary_switches;
+  sum->heap_calls += usage->heap_calls;
+}
+
+void dpc_window_count_add(dpc_window_count* to, const dpc_window_count* count) {
+  dpc_latency_merge(&to->wake_up, &count->wake_up);
+  to->missed += count->missed;
+  add_usage(&to->usage, &count->usage);
 }
 
 // --- the bare loop -------------------------------------------------------------------------------
@@ -43,7 +49,7 @@ dpc_status dpc_window_bare(const dpc_window_def* def, dpc_window_count* count, d
   wait_for(def->length);
   atomic_store(&b.stop, true);
   dpc_thread_join(&thread);
-  add_usage(&count->usage, &thread);
+  add_usage(&count->usage, &thread.usage);
   return DPC_OK;
 }
 
@@ -131,7 +137,7 @@ static dpc_status run_loop(const dpc_window_def* def, parts* p, dpc_window_count
   dpc_thread_join(&robot_thread);
   dpc_latency_merge(&count->wake_up, &dpc_loop_measured(p->loop)->wake_up);
   count->missed += dpc_loop_measured(p->loop)->overslept;
-  add_usage(&count->usage, dpc_loop_thread(p->loop));
+  add_usage(&count->usage, &dpc_loop_thread(p->loop)->usage);
   return DPC_OK;
 }
 

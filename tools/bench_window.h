@@ -11,12 +11,16 @@ typedef struct dpc_window_def {
   dpc_duration length;  // of a window
 } dpc_window_def;
 
-/// What has been counted in all windows of a kind.
+/// What has been counted in one window, or in several of a kind.
 typedef struct dpc_window_count {
   dpc_latency wake_up;  // how late
   uint64_t missed;      // wake-ups later than a period
   dpc_thread_usage usage;
 } dpc_window_count;
+
+/// Add what `count` has to `to`.
+/// Allocates: no. Blocks: no. Thread: the owner of both.
+void dpc_window_count_add(dpc_window_count* to, const dpc_window_count* count);
 
 /// A window of the loop: control thread, planner in its thread, and in the link's place an ordinary
 /// thread that is the robot: it observes once per policy step and takes the commands. Adds to `count`.
