@@ -11,7 +11,8 @@
 /// Time here is counted in ticks. A plan asked for at tick k, from what was observed up to tick k,
 /// takes effect at tick k + delay, whenever it was ready: latency is a setting, not an accident. One
 /// that is late is entered at the row that is due, and counted. One plan is in flight at a time.
-/// Where no plan reaches, the robot is told to stay where it is.
+/// Where no plan reaches, the robot is told to stay where it is; where none does for long, there is a
+/// fault, so that someone is told.
 ///
 /// How long ago the robot was last seen is an input, too. From what is too old no plan is made; when
 /// it gets older the robot is held, and then there is a fault, which lasts until it is acknowledged
@@ -42,7 +43,8 @@ typedef struct dpc_controller_def {
   int jump_recovery;     // commands in a row without a jump until they are followed again
   double plan_age;       // s; no plan from an older observation; 0: 2 policy steps + 20 ms
   double hold_age;       // s; hold when the newest is older; 0: 3 policy steps, at least 100 ms
-  double fault_age;      // s; fault when it is older; 0: 10 policy steps, at least 500 ms
+  double fault_age;  // s; fault when it is older, or held so long beyond the delay for want of a
+                     // plan; 0: 10 policy steps, at least 500 ms
 } dpc_controller_def;
 
 extern const dpc_field_table dpc_controller_fields;  // section "controller"

@@ -48,12 +48,14 @@ static dpc_duration at_least(dpc_duration age, double given, double seconds) {
 
 static dpc_status start_watch(dpc_controller* c, int64_t period, dpc_error* error) {
   const dpc_controller_def* def = &c->def;
-  const dpc_watch_def watch = {
+  dpc_watch_def watch = {
       .tick = {period / def->ticks_per_step},
       .plan_age = age_of(def->plan_age, period, 2, 20000000),
       .hold_age = at_least(age_of(def->hold_age, period, 3, 0), def->hold_age, 0.1),
       .fault_age = at_least(age_of(def->fault_age, period, 10, 0), def->fault_age, 0.5),
   };
+  // what a plan takes by design is no want of one
+  watch.plan_wait.ns = watch.fault_age.ns + def->delay * watch.tick.ns;
   if (watch.hold_age.ns >= watch.fault_age.ns) {
     return dpc_fail(error, DPC_ERR_CONFIG,
                     "controller.hold_age: %g s, which is not below controller.fault_age, %g s",

@@ -44,6 +44,8 @@ const char* dpc_fault_text(dpc_fault fault) {
       return "nothing has been observed for too long";
     case DPC_FAULT_PLANS:
       return "the policy's output was not finite, several times in a row";
+    case DPC_FAULT_STARVED:
+      return "no plan has come in time for too long";
   }
   return "unknown";
 }

@@ -36,8 +36,9 @@ typedef enum dpc_event {
 /// What has latched the state FAULT.
 typedef enum dpc_fault {
   DPC_FAULT_NONE,
-  DPC_FAULT_STALE,  // nothing seen of the robot for too long, though the link is alive
-  DPC_FAULT_PLANS,  // the policy's output was not finite, several times in a row
+  DPC_FAULT_STALE,    // nothing seen of the robot for too long, though the link is alive
+  DPC_FAULT_PLANS,    // the policy's output was not finite, several times in a row
+  DPC_FAULT_STARVED,  // no plan to follow for too long, though the robot is seen
 } dpc_fault;
 
 /// The state after `event` in `state`. Where an event means nothing the state stays.

@@ -36,11 +36,22 @@ void dpc_watch_heed(dpc_watch* w, bool acknowledged, bool stop) {
   if (stop) post(w, DPC_EVENT_STOP);
 }
 
+// The tick before held a robot that can be seen. Following anything ends it, as does all else that is
+// not HOLD; while the robot is not seen, that is why it is held.
+static void count_starving(dpc_watch* w) {
+  if (w->state != DPC_STATE_HOLD) w->starved_ticks = 0;
+  if (w->state != DPC_STATE_HOLD || w->stale_ticks > 0) return;
+  ++w->starved_ticks;
+  const int64_t starved = (int64_t)w->starved_ticks * w->def.tick.ns;
+  if (starved > w->def.plan_wait.ns) post_fault(w, DPC_FAULT_STARVED);
+}
+
 void dpc_watch_see(dpc_watch* w, const dpc_sight* sight) {
   if (sight->fresh) w->blind = !sight->sound;
   // where the newest cannot be used, the one before it only grows older
   w->age.ns = w->blind ? w->age.ns + (int64_t)sight->passed * w->def.tick.ns : sight->age.ns;
   w->stale_ticks = w->age.ns > w->def.hold_age.ns ? w->stale_ticks + 1 : 0;
+  count_starving(w);
   post(w, DPC_EVENT_OBSERVED);
   const int64_t watched = (int64_t)w->stale_ticks * w->def.tick.ns;
   if (w->age.ns > w->def.fault_age.ns && watched >= w->def.fault_age.ns - w->def.hold_age.ns) {

@@ -11,6 +11,7 @@ typedef struct dpc_watch_def {
   dpc_duration plan_age;   // no plan from what is older
   dpc_duration hold_age;   // hold
   dpc_duration fault_age;  // fault
+  dpc_duration plan_wait;  // the longest that a robot is held for want of a plan without a fault
 } dpc_watch_def;
 
 /// Read it as you like; the functions write it.
@@ -18,11 +19,12 @@ typedef struct dpc_watch {
   dpc_watch_def def;
   dpc_state state;
   dpc_fault fault;
-  dpc_duration age;      // of the newest observation that was sound
-  bool blind;            // what came after it was not
-  uint64_t stale_ticks;  // in a row, made while it was too old to go on
-  int failed_plans;      // in a row
-  uint64_t faults;       // entered so far
+  dpc_duration age;        // of the newest observation that was sound
+  bool blind;              // what came after it was not
+  uint64_t stale_ticks;    // in a row, made while it was too old to go on
+  uint64_t starved_ticks;  // in a row, held though the robot was seen: no plan was there to follow
+  int failed_plans;        // in a row
+  uint64_t faults;         // entered so far
 } dpc_watch;
 
 /// What a tick saw of the robot.
@@ -46,7 +48,7 @@ void dpc_watch_begin(dpc_watch* watch);
 void dpc_watch_heed(dpc_watch* watch, bool acknowledged, bool stop);
 
 /// What this tick sees. A fault needs as many ticks as there are between the two ages: what was not
-/// looked for cannot be missed.
+/// looked for cannot be missed. So does one for want of plans.
 /// Allocates: no. Blocks: no. Thread: the watch's owner.
 void dpc_watch_see(dpc_watch* watch, const dpc_sight* sight);
 

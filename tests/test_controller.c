@@ -76,7 +76,9 @@ static void test_late_plans(void** state) {
   const int delay = 2;
   for (int lateness = 1; lateness < 20; ++lateness) {
     const size_t mark = dpc_arena_mark(&arena);
-    dpc_controller* c = make_controller(delay, 1);
+    dpc_controller_def def = make_def(delay, 1);
+    def.fault_age = 10;  // want of plans alone does not end this
+    dpc_controller* c = make_controller_of(&def);
     float chunk[HORIZON];
     dpc_plan_request request = {0};
     dpc_plan plan = {0};

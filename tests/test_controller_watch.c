@@ -80,6 +80,70 @@ static void test_failing_policy_is_a_fault(void** state) {
   }
 }
 
+// Plans that do not come, or only when all their rows are over: the robot is held, for fault_age beyond
+// the delay nothing else happens, and then someone has to be told.
+static void test_want_of_plans_is_a_fault(void** state) {
+  (void)state;
+  enum { PATIENCE = 50, END = 70 };
+  for (int delay = 1; delay <= 5; delay += 2) {
+    for (int late = 0; late <= HORIZON; late += HORIZON) {
+      const size_t mark = dpc_arena_mark(&arena);
+      dpc_controller_def def = make_def(delay, 1);
+      def.fault_age = PATIENCE * 0.1;
+      dpc_controller* c = make_controller_of(&def);
+      dpc_plan_request request = {0};
+      float obs[3], chunk[HORIZON];
+      bool in_flight = false;
+      for (uint64_t tick = 0; tick < END; ++tick) {
+        const dpc_tick_input input = observe(tick, 1, obs);
+        dpc_tick_output out;
+        in_flight |= dpc_controller_observe(c, &input, &request);
+        const bool comes = in_flight && late > 0 && tick - request.tick >= (uint64_t)late;
+        const dpc_plan plan = answer(&request, chunk);
+        dpc_controller_tick(c, &input, comes ? &plan : NULL, &out);
+        in_flight &= !comes;
+        const bool wanting = tick <= (uint64_t)(PATIENCE + delay);
+        assert_int_equal(out.state, wanting ? DPC_STATE_HOLD : DPC_STATE_FAULT);
+        assert_int_equal(out.fault, wanting ? DPC_FAULT_NONE : DPC_FAULT_STARVED);
+      }
+      // acknowledged, it begins anew: a plan is asked for, and followed when it comes in time
+      for (uint64_t tick = END; tick < END + 2 + (uint64_t)delay; ++tick) {
+        dpc_tick_input input = observe(tick, 1, obs);
+        dpc_tick_output out;
+        input.acknowledged = tick == END;
+        const bool due = dpc_controller_observe(c, &input, &request);
+        assert_int_equal(due, tick == END);
+        const dpc_plan plan = answer(&request, chunk);
+        dpc_controller_tick(c, &input, due ? &plan : NULL, &out);
+        assert_int_equal(out.state,
+                         tick < END + (uint64_t)delay ? DPC_STATE_HOLD : DPC_STATE_ACTIVE);
+      }
+      assert_int_equal(dpc_controller_counts(c)->faults, 1);
+      dpc_arena_release(&arena, mark);
+    }
+  }
+}
+
+// A robot that is to stand while a plan is made stands as long as that takes by design.
+static void test_waiting_is_no_want(void** state) {
+  (void)state;
+  enum { DELAY = 40 };
+  dpc_controller_def def = make_def(DELAY, 1);
+  def.switching = DPC_SWITCHING_WAIT;
+  dpc_controller* c = make_controller_of(&def);
+  dpc_plan_request request = {0};
+  float obs[3], chunk[HORIZON];
+  for (uint64_t tick = 0; tick < 200; ++tick) {
+    const dpc_tick_input input = observe(tick, 1, obs);
+    dpc_tick_output out;
+    (void)dpc_controller_observe(c, &input, &request);
+    const dpc_plan plan = answer(&request, chunk);
+    dpc_controller_tick(c, &input, tick == request.tick + DELAY ? &plan : NULL, &out);
+    assert_int_not_equal(out.state, DPC_STATE_FAULT);
+  }
+  assert_true(dpc_controller_counts(c)->plans >= 3);
+}
+
 // An observation that is not finite is as good as none: what was seen before only grows older.
 static void test_bad_observations(void** state) {
   (void)state;
@@ -241,6 +305,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_ages, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_fault_stays_until_acknowledged, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_failing_policy_is_a_fault, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_want_of_plans_is_a_fault, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_waiting_is_no_want, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_bad_observations, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_own_pause_is_no_fault, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_motion_is_bounded_through_everything, set_up, tear_down),

@@ -81,7 +81,7 @@ static void test_names_differ(void** state) {
       assert_string_not_equal(dpc_state_name((dpc_state)i), dpc_state_name((dpc_state)j));
     }
   }
-  for (int i = 0; i <= DPC_FAULT_PLANS; ++i) {
+  for (int i = 0; i <= DPC_FAULT_STARVED; ++i) {
     assert_true(strcmp(dpc_fault_text((dpc_fault)i), "unknown") != 0);
   }
 }
