@@ -112,7 +112,8 @@ static void pass_signal_on(int number) {
 }
 
 // A second signal finds the stop begun, and cannot skip it. What cannot be caught, or must not wait, is
-// SIGKILL's: then the lease of the last command ends the motion.
+// SIGKILL's: then the lease of the last command ends the motion. A recording that may not grow any more,
+// and output that nobody reads, are errors of files and must not end a motion.
 static dpc_status open_signals(dpc_error* error) {
   signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (signal_fd < 0) return dpc_fail(error, DPC_ERR_IO, "eventfd: %s", strerror(errno));
@@ -120,6 +121,8 @@ static dpc_status open_signals(dpc_error* error) {
   sigemptyset(&action.sa_mask);
   (void)sigaction(SIGINT, &action, NULL);
   (void)sigaction(SIGTERM, &action, NULL);
+  (void)signal(SIGXFSZ, SIG_IGN);
+  (void)signal(SIGPIPE, SIG_IGN);
   return DPC_OK;
 }
 
