@@ -34,7 +34,9 @@ static dpc_status take_run(dpc_run_log* log, const dpc_mcap_message* m, dpc_erro
   return dpc_wire_decode_run(m->data, m->size, &log->beginning, &log->info, error);
 }
 
+// Readers make room for this robot's values: there is no other one later.
 static dpc_status take_hello(dpc_run_log* log, const dpc_mcap_message* m, dpc_error* error) {
+  if (log->has_robot) return dpc_fail(error, DPC_ERR_FORMAT, "begins twice");
   dpc_message* message = calloc(1, sizeof *message);
   if (message == NULL) return dpc_fail(error, DPC_ERR_NO_MEMORY, "out of memory");
   const dpc_status status =

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "policy/rng.h"
+#include "proto/mcap.h"
 #include "runtime/clock.h"
 #include "runtime/tick_message.h"
 #include "tests/test.h"
@@ -313,6 +314,53 @@ static void a_full_disk_stops_nothing(void** state) {
   umount(disk);
 }
 
+// A copy of a recording with the message of one topic again at its end.
+static void copy_with_another(const char* from, const char* topic, const char* to) {
+  static const dpc_mcap_channel channels[] = {
+      {"/run", "", "", 0}, {"/hello", "", "", 0}, {"/tick", "", "", 0}};
+  dpc_mcap_reader* in = NULL;
+  dpc_mcap_writer* out = NULL;
+  assert_ok(dpc_mcap_writer_create(to, channels, DPC_COUNT(channels), &out, &error), &error);
+  for (int pass = 0; pass < 2; ++pass) {
+    bool end = false;
+    assert_ok(dpc_mcap_reader_open(from, &in, &error), &error);
+    while (!end) {
+      dpc_mcap_message m;
+      assert_ok(dpc_mcap_read(in, &m, &end, &error), &error);
+      for (int c = 0; !end && c < DPC_COUNT(channels); ++c) {
+        if (strcmp(m.topic, channels[c].topic) != 0) continue;
+        if (pass == 1 && strcmp(m.topic, topic) != 0) continue;
+        assert_ok(dpc_mcap_write(out, c, m.time_ns, m.data, m.size, &error), &error);
+      }
+    }
+    dpc_mcap_reader_close(in);
+  }
+  assert_ok(dpc_mcap_writer_finish(out, &error), &error);
+}
+
+// Whoever reads has made room for the robot that a recording begins with: another one is refused.
+static void a_second_beginning_is_refused(void** state) {
+  (void)state;
+  static const char* const topics[] = {"/run", "/hello"};
+  dpc_recorder* recorder = make_recorder(in_base("once.mcap"));
+  for (uint64_t n = 0; n < 3; ++n) put(recorder, n);
+  dpc_recorder_stop(recorder);
+  dpc_recorder_destroy(recorder);
+  for (int i = 0; i < DPC_COUNT(topics); ++i) {
+    copy_with_another(in_base("once.mcap"), topics[i], in_base("twice.mcap"));
+    dpc_run_log* log = NULL;
+    assert_ok(dpc_run_log_open(in_base("twice.mcap"), &dpc_tick_table, &log, &error), &error);
+    for (int tick = 0; tick < 4; ++tick) {
+      dpc_tick_record record = {0};
+      dpc_run_log_event event;
+      const dpc_status status = dpc_run_log_read(log, &record, &event, &error);
+      if (tick < 3) assert_ok(status, &error);
+      if (tick == 3) assert_fails(status, DPC_ERR_FORMAT, &error, "twice.mcap: begins twice");
+    }
+    dpc_run_log_free(log);
+  }
+}
+
 static void what_is_no_recording(void** state) {
   (void)state;
   dpc_run_log* log = NULL;
@@ -367,6 +415,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_last_are_saved_while_it_runs, setup, teardown),
       cmocka_unit_test_setup_teardown(names_of_files, setup, teardown),
       cmocka_unit_test_setup_teardown(killed, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_second_beginning_is_refused, setup, teardown),
       cmocka_unit_test_setup_teardown(what_is_no_recording, setup, teardown),
       cmocka_unit_test_setup_teardown(a_full_disk_stops_nothing, setup, teardown),
   };

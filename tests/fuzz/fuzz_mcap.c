@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "proto/episode_log.h"
-#include "proto/mcap_record.h"
+#include "tests/fuzz/mcap_wrap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size);
 
@@ -26,19 +26,9 @@ static void remove_dir(void) {
 
 static mcap_bytes wrap(const uint8_t* bytes, size_t size) {
   mcap_bytes out = {0};
-  mcap_put(&out, mcap_magic, sizeof(mcap_magic));
-  size_t body = mcap_begin(&out, MCAP_HEADER);
-  mcap_end(&out, body);
+  wrap_begin(&out);
   mcap_put(&out, bytes, size);
-  body = mcap_begin(&out, MCAP_DATA_END);
-  mcap_put_u32(&out, 0);
-  mcap_end(&out, body);
-  body = mcap_begin(&out, MCAP_FOOTER);
-  mcap_put_u64(&out, 0);
-  mcap_put_u64(&out, 0);
-  mcap_put_u32(&out, 0);
-  mcap_end(&out, body);
-  mcap_put(&out, mcap_magic, sizeof(mcap_magic));
+  wrap_end(&out);
   return out;
 }
 
