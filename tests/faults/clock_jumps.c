@@ -2,6 +2,7 @@
 // monotonic clock is left alone. Nothing that controls a robot may look at the time of day.
 
 #define _GNU_SOURCE
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -9,9 +10,22 @@
 
 static const long HOUR = 3600;
 
+// So that the one who preloads it can see that it was found.
+static void say_once(void) {
+  static const char words[] = "the time of day jumps\n";
+  static bool said;
+  if (said) return;
+  said = true;
+  const ssize_t written = write(STDERR_FILENO, words, sizeof words - 1);
+  (void)written;
+}
+
 int clock_gettime(clockid_t id, struct timespec* out) {
   const long result = syscall(SYS_clock_gettime, id, out);
-  if (result == 0 && id == CLOCK_REALTIME) out->tv_sec += out->tv_sec % 2 == 0 ? HOUR : -HOUR;
+  if (result == 0 && id == CLOCK_REALTIME) {
+    out->tv_sec += out->tv_sec % 2 == 0 ? HOUR : -HOUR;
+    say_once();
+  }
   return (int)result;
 }
 

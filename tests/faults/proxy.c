@@ -1,5 +1,6 @@
 #include "tests/faults/proxy.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,12 @@
 #include "runtime/clock.h"
 
 enum {
-  PEERS_MAX = 16,      // controllers that have connected in the life of a proxy
-  WAITING_MAX = 4096,  // messages on their way
-  OLD_MAX = 64,        // kept to be replayed
+  PEERS_MAX = 16,               // controllers that have connected in the life of a proxy
+  WAITING_MAX = 4096,           // messages on their way
+  ADDED_MAX = WAITING_MAX / 2,  // those of our own leave room for the real ones
+  FRONT_MAX = 1000,   // messages that a socket keeps for a controller: what is sent is soon read
+  BACK_MAX = 100000,  // and for the robot
+  OLD_MAX = 64,       // kept to be replayed
   SIZE_MAX_BYTES = 65536,
   OVERSIZE_BYTES = 1 << 20,
   ID_MAX = 255,
@@ -157,7 +161,7 @@ static void add_own(proxy* p, lane* l, dpc_time now) {
     return;
   }
   const int64_t owed = dpc_time_since(now, l->added_until).ns * rate / 1000000000;
-  for (int64_t i = 0; i < owed && l->queued < WAITING_MAX; ++i) {
+  for (int64_t i = 0; i < owed && l->queued < ADDED_MAX; ++i) {
     message m = copy_of(&l->old[(l->old_count - 1) % OLD_MAX]);
     if (l->faults.flood == 0) {
       m.size = l->faults.oversize > 0 ? (size_t)OVERSIZE_BYTES : draw_below(p, 2048);
@@ -176,12 +180,12 @@ static void add_own(proxy* p, lane* l, dpc_time now) {
 
 // --- sockets --------------------------------------------------------------------------------------
 
-static void* open_socket(proxy* p, int type) {
+static void* open_socket(proxy* p, int type, int most) {
   void* s = zmq_socket(p->context, type);
   const int none = 0, many = 100000;
   check(s != NULL, "socket");
   (void)zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none);
-  (void)zmq_setsockopt(s, ZMQ_SNDHWM, &many, sizeof many);
+  (void)zmq_setsockopt(s, ZMQ_SNDHWM, &most, sizeof most);
   (void)zmq_setsockopt(s, ZMQ_RCVHWM, &many, sizeof many);
   return s;
 }
@@ -194,7 +198,7 @@ static int find_peer(proxy* p, const unsigned char* id, size_t size) {
   peer* new = &p->peers[p->peer_count];
   new->id_size = size;
   memcpy(new->id, id, size);
-  new->back = open_socket(p, ZMQ_DEALER);
+  new->back = open_socket(p, ZMQ_DEALER, BACK_MAX);
   check(zmq_connect(new->back, p->back) == 0, p->back);
   return p->peer_count++;
 }
@@ -227,28 +231,34 @@ static void read_back(proxy* p, int from) {
   (void)zmq_msg_close(&body);
 }
 
-static void send_on(proxy* p, proxy_way way, const waiting* w) {
-  peer* to = &p->peers[w->peer];
+// False when the other side takes no more for now. What there is no one for is lost.
+static bool send_on(proxy* p, proxy_way way, const waiting* w) {
+  const peer* to = &p->peers[w->peer];
+  int sent = 0;
   if (way == TO_ROBOT) {
-    (void)zmq_send(to->back, w->message.bytes, w->message.size, ZMQ_DONTWAIT);
-  } else if (zmq_send(p->front, to->id, to->id_size, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0) {
-    (void)zmq_send(p->front, w->message.bytes, w->message.size, ZMQ_DONTWAIT);
+    sent = zmq_send(to->back, w->message.bytes, w->message.size, ZMQ_DONTWAIT);
+  } else {
+    sent = zmq_send(p->front, to->id, to->id_size, ZMQ_DONTWAIT | ZMQ_SNDMORE);
+    if (sent >= 0) sent = zmq_send(p->front, w->message.bytes, w->message.size, ZMQ_DONTWAIT);
   }
+  p->lanes[way].counts.passed += sent >= 0;
+  return sent >= 0 || zmq_errno() != EAGAIN;
 }
 
 /// Send what is due, in the order in which it came; the rest stays.
 static void send_due(proxy* p, proxy_way way, dpc_time now) {
   lane* l = &p->lanes[way];
   int left = 0;
+  bool blocked = false;
   for (int i = 0; i < l->queued; ++i) {
     const waiting w = l->queue[i];
-    if (w.due.ns > now.ns) {
+    const bool due = w.due.ns <= now.ns && !blocked;
+    if (due && !p->cut) blocked = !send_on(p, way, &w);
+    if (due && !blocked) {
+      free(w.message.bytes);
+    } else {
       l->queue[left++] = w;
-      continue;
     }
-    if (!p->cut) send_on(p, way, &w);
-    l->counts.passed += p->cut ? 0 : 1;
-    free(w.message.bytes);
   }
   l->queued = left;
 }
@@ -284,7 +294,9 @@ proxy* proxy_start(const char* front, const char* back, uint64_t seed) {
   p->seed = seed;
   p->context = zmq_ctx_new();
   (void)snprintf(p->back, sizeof p->back, "%s", back);
-  p->front = open_socket(p, ZMQ_ROUTER);
+  p->front = open_socket(p, ZMQ_ROUTER, FRONT_MAX);
+  const int tell = 1;  // when a controller takes no more, or is gone
+  (void)zmq_setsockopt(p->front, ZMQ_ROUTER_MANDATORY, &tell, sizeof tell);
   check(zmq_bind(p->front, front) == 0, front);
   (void)pthread_mutex_init(&p->lock, NULL);
   check(pthread_create(&p->thread, NULL, run, p) == 0, "thread");
