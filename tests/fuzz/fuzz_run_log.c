@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "proto/mcap.h"
+#include "proto/run_log.h"
 #include "runtime/tick_message.h"
 #include "tests/fuzz/mcap_wrap.h"
 
