@@ -11,7 +11,7 @@
 #include "runtime/clock.h"
 
 enum {
-  PEERS_MAX = 16,               // controllers that have connected in the life of a proxy
+  PEERS_MAX = 256,  // sessions of controllers in the life of a proxy: a new one for each connection
   WAITING_MAX = 4096,           // messages on their way
   ADDED_MAX = WAITING_MAX / 2,  // those of our own leave room for the real ones
   FRONT_MAX = 1000,   // messages that a socket keeps for a controller: what is sent is soon read
