@@ -168,7 +168,8 @@ static void replay_tick(replay* r, const dpc_tick_record* record) {
     ready = find_plan(r, &record->plan);
     // asked for in a gap, it came after its epoch: the controller discards it
     const bool discarded = r->gaps > 0 && record->plan.epoch != record->input.epoch;
-    if (ready == NULL && discarded) ready = &record->plan;
+    const bool whole = record->plan.failed || record->chunk_count == r->dims.chunk;
+    if (ready == NULL && discarded && whole) ready = &record->plan;
     if (ready == NULL) {
       r->difference = (dpc_wire_difference){.field = "plan", .b = "not asked for"};
       (void)snprintf(r->difference.a, sizeof r->difference.a, "%" PRIu32 " of tick %" PRIu64,
