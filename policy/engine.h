@@ -17,12 +17,12 @@
 #include "policy/unet.h"
 
 typedef enum dpc_precision {
-  DPC_PRECISION_AUTO,  // bf12 where the processor has dot products of bfloat16, else fp32
+  DPC_PRECISION_AUTO,  // bf16 where the processor has dot products of bfloat16, else fp32
   DPC_PRECISION_FP32,  // all of it; weights that are bfloat16 anyway stream as such
   DPC_PRECISION_BF16,  // weights rounded to bfloat16; what they multiply too, where the processor has
                        // dot products of it; sums in fp32
-  DPC_PRECISION_BF12,  // the same, but with dot products weights are kept in 12 bits where memory
-                       // decides how long a layer takes: magnitudes below 2^-15 become 2^-15
+  DPC_PRECISION_INT8,  // weights and what they multiply rounded to 255 whole numbers, of a unit for
+                       // each output channel and for each input; sums are exact
 } dpc_precision;
 
 /// Names of the precisions, in order; ends with NULL. For DPC_CHOICE.
@@ -50,7 +50,7 @@ typedef struct dpc_engine_work dpc_engine_work;
 /// What an engine is made of.
 typedef struct dpc_engine_info {
   const char* isa;        // of the kernels
-  const char* precision;  // "fp32", "bf16" or "bf12"
+  const char* precision;  // "fp32", "bf16" or "int8"
   int threads;
   size_t weight_bytes;  // read per step
   double macs;          // multiply-adds per step, without those that meet padding

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "policy/engine_plan.h"
@@ -27,17 +28,17 @@ static float weight_at(const dpc_engine_conv* op, const float* params, int n, in
   return weight[((size_t)n * (size_t)shape->kernel + (size_t)k) * in + (size_t)channel];
 }
 
-// One group's weights in their order, each as 32 bits or as bfloat16; `pair` is the channels that lie
-// beside each other.
+// One group's weights in their order; `together` is the channels that lie beside each other.
 typedef struct packer {
   const dpc_engine_conv* op;
   const float* params;
   int block, width;
-  int pair;
+  int together;
 } packer;
 
 static float packed_at(const packer* p, int c, int k, int j) {
-  return weight_at(p->op, p->params, p->block * DPC_LANES + j / p->pair, k, c + j % p->pair);
+  return weight_at(p->op, p->params, p->block * DPC_LANES + j / p->together, k,
+                   c + j % p->together);
 }
 
 static void pack_fp32(const packer* p, float* to) {
@@ -56,55 +57,68 @@ static void pack_bf16(const packer* p, uint16_t* to) {
   }
 }
 
-// Three blocks by themselves; of the fourth each has a third.
-static void pack_bf12(const packer* p, uint16_t* to) {
-  enum { VECTOR = 2 * DPC_LANES };
-  for (int c = 0; c < p->op->channels; c += 2) {
+static void pack_int8(const packer* p, uint8_t* to) {
+  const float* unit = p->op->unit + (ptrdiff_t)p->block * DPC_LANES;
+  for (int c = 0; c < p->op->channels; c += 4) {
     for (int k = 0; k < p->op->taps; ++k) {
-      for (int j = 0; j < 3 * VECTOR; ++j) {
-        const uint16_t fourth = dpc_bf12(packed_at(p, c, k, 3 * VECTOR + j % VECTOR));
-        *to++ = dpc_bf12(packed_at(p, c, k, j)) | dpc_bf12_third(fourth, j / VECTOR);
+      for (int j = 0; j < 4 * p->width * DPC_LANES; ++j) {
+        const float per_unit = unit[j / 4] > 0 ? 1 / unit[j / 4] : 0;
+        *to++ = (uint8_t)(lrintf(packed_at(p, c, k, j) * per_unit) + DPC_INT8_ZERO);
       }
     }
   }
 }
 
-// Elements of 32 or 16 bits that `blocks` of an operation take.
+// Elements, of whatever size, that `blocks` of an operation take.
 static size_t packed_count(const dpc_engine_conv* op, int blocks) {
-  const size_t count = (size_t)op->taps * (size_t)op->channels * (size_t)blocks * DPC_LANES;
-  return op->storage == DPC_STORAGE_BF12 ? count / 4 * 3 : count;
+  return (size_t)op->taps * (size_t)op->channels * (size_t)blocks * DPC_LANES;
 }
 
 static int widest_group(const dpc_engine* e, const dpc_engine_conv* op) {
-  if (op->storage == DPC_STORAGE_BF16) return e->kernels->group_bf16(op->positions);
-  if (op->storage == DPC_STORAGE_BF12) return DPC_BF12_BLOCKS;
-  return e->kernels->group(op->positions);
+  switch (op->storage) {
+    case DPC_STORAGE_BF16:
+    case DPC_STORAGE_INT8:
+      return e->kernels->group_bf16(op->positions);
+    default:
+      return e->kernels->group(op->positions);
+  }
+}
+
+// Where a group's weights go, `at` elements behind the part's first.
+static void pack_group(const packer* p, const dpc_engine_part* part, size_t at) {
+  switch (p->op->storage) {
+    case DPC_STORAGE_FP32:
+      pack_fp32(p, (float*)part->packed + at);
+      return;
+    case DPC_STORAGE_WIDENED:
+    case DPC_STORAGE_BF16:
+      pack_bf16(p, (uint16_t*)part->packed + at);
+      return;
+    case DPC_STORAGE_INT8:
+      pack_int8(p, (uint8_t*)part->packed + at);
+      return;
+  }
+}
+
+static size_t element_size(dpc_storage storage) {
+  if (storage == DPC_STORAGE_FP32) return sizeof(float);
+  return storage == DPC_STORAGE_INT8 ? sizeof(uint8_t) : sizeof(uint16_t);
 }
 
 // Weights of a thread's share, group after group.
 static bool pack_part(dpc_engine* e, const dpc_engine_conv* op, dpc_engine_part* part,
                       dpc_arena* arena) {
-  const bool wide = op->storage == DPC_STORAGE_FP32;
-  const size_t bytes = packed_count(op, part->blocks) * (wide ? sizeof(float) : sizeof(uint16_t));
-  void* taken = dpc_arena_take(arena, bytes);
-  if (taken == NULL) return false;
-  part->weights = wide ? taken : NULL;
-  part->weights_bf16 = wide ? NULL : taken;
+  const size_t bytes = packed_count(op, part->blocks) * element_size(op->storage);
+  part->packed = dpc_arena_take(arena, bytes);
+  if (part->packed == NULL) return false;
   e->weight_bytes += bytes;
   for (int b = 0; b < part->blocks;) {
     const packer p = {.op = op,
                       .params = e->params,
                       .block = part->first + b,
                       .width = dpc_group_width(widest_group(e, op), part->blocks - b),
-                      .pair = wide ? 1 : 2};
-    const size_t at = packed_count(op, b);
-    if (wide) {
-      pack_fp32(&p, (float*)taken + at);
-    } else if (op->storage == DPC_STORAGE_BF12) {
-      pack_bf12(&p, (uint16_t*)taken + at);
-    } else {
-      pack_bf16(&p, (uint16_t*)taken + at);
-    }
+                      .together = dpc_engine_together(op->storage)};
+    pack_group(&p, part, packed_count(op, b));
     b += p.width;
   }
   return true;
@@ -130,10 +144,28 @@ static float* pad_copy(dpc_arena* arena, const float* values, int count) {
   return padded;
 }
 
+// What a unit of an output channel's weights stands for, so that the largest is 127.
+static float* weight_units(const dpc_engine_conv* op, const float* params, dpc_arena* arena) {
+  const int out = op->conv->conv.out;
+  float* unit = DPC_TAKE(arena, float, dpc_lanes_up(out));
+  for (int n = 0; unit != NULL && n < out; ++n) {
+    float most = 0;
+    for (int k = 0; k < op->taps; ++k) {
+      for (int c = 0; c < op->channels; ++c) {
+        most = fmaxf(most, fabsf(weight_at(op, params, n, k, c)));
+      }
+    }
+    unit[n] = most / DPC_INT8_MAX;
+  }
+  return unit;
+}
+
 static bool pack_vectors(const dpc_engine* e, dpc_engine_op* op, dpc_arena* arena) {
   if (op->kind == DPC_ENGINE_CONV) {
+    const bool wholes = op->conv.storage == DPC_STORAGE_INT8;
     op->conv.bias = pad_copy(arena, e->params + op->conv.conv->bias, op->conv.conv->conv.out);
-    return op->conv.bias != NULL;
+    op->conv.unit = wholes ? weight_units(&op->conv, e->params, arena) : NULL;
+    return op->conv.bias != NULL && (!wholes || op->conv.unit != NULL);
   }
   if (op->kind == DPC_ENGINE_NORM) {
     const dpc_unet_conv_block* block = op->norm.block;

@@ -7,10 +7,13 @@
 static int add_buffer(dpc_engine* e, int rows, int channels) {
   DPC_ASSERT(e->buffer_count < DPC_ENGINE_BUFFERS_MAX);
   const int row = dpc_lanes_up(channels);
-  const int border = e->unet->def.kernel_size / 2 + 1;
-  e->buffers[e->buffer_count] = (dpc_engine_buffer){
-      .rows = rows, .row = row, .offset = e->values + (size_t)border * (size_t)row};
-  e->values += (size_t)(border + rows + border) * (size_t)row;
+  e->buffers[e->buffer_count] =
+      (dpc_engine_buffer){.rows = rows,
+                          .row = row,
+                          .offset = e->values + (size_t)e->border * (size_t)row,
+                          .sums = e->sums + (size_t)e->border};
+  e->values += (size_t)(e->border + rows + e->border) * (size_t)row;
+  e->sums += (size_t)(e->border + rows + e->border + 1);
   return e->buffer_count++;
 }
 
@@ -46,19 +49,6 @@ static size_t weight_count(const dpc_unet_conv* conv) {
   return (size_t)conv->conv.out * (size_t)conv->conv.in * (size_t)conv->conv.kernel;
 }
 
-// Twelve bits pay where the weights' way through memory takes longer than their products: in the
-// layers of few positions, and in all of a network that no cache holds.
-static bool fits_twelve_bits(const dpc_engine* e, const dpc_unet_conv* conv) {
-  const size_t beyond_caches = (size_t)16 << 20;  // parameters
-  const int positions = conv->conv.transposed ? conv->time : conv->time / conv->conv.stride;
-  const bool waits = positions < 8 || dpc_unet_param_count(e->unet) > beyond_caches;
-  if (!waits || conv->conv.out % (DPC_BF12_BLOCKS * DPC_LANES) != 0) return false;
-  for (size_t i = 0; i < weight_count(conv); ++i) {
-    if (!(fabsf(e->params[conv->weight + i]) < 1.99F)) return false;  // 12 bits end at 2
-  }
-  return true;
-}
-
 // Policies are saved in bfloat16: their weights lose nothing by it.
 static bool is_exact(const dpc_engine* e, const dpc_unet_conv* conv) {
   for (size_t i = 0; i < weight_count(conv); ++i) {
@@ -72,9 +62,8 @@ static dpc_storage choose_storage(const dpc_engine* e, const dpc_unet_conv* conv
   if (e->precision == DPC_PRECISION_FP32) {
     return e->kernels->widens && is_exact(e, conv) ? DPC_STORAGE_WIDENED : DPC_STORAGE_FP32;
   }
-  if (!e->kernels->bf16_dot) return DPC_STORAGE_WIDENED;
-  const bool narrow = e->precision == DPC_PRECISION_BF12 && fits_twelve_bits(e, conv);
-  return narrow ? DPC_STORAGE_BF12 : DPC_STORAGE_BF16;
+  if (e->precision == DPC_PRECISION_INT8) return DPC_STORAGE_INT8;
+  return e->kernels->bf16_dot ? DPC_STORAGE_BF16 : DPC_STORAGE_WIDENED;
 }
 
 static dpc_engine_conv* add_conv(dpc_engine* e, const dpc_unet_conv* conv, dpc_engine_view in,
@@ -93,9 +82,9 @@ static dpc_engine_conv* add_conv(dpc_engine* e, const dpc_unet_conv* conv, dpc_e
                           .out_step = 1,
                           .storage = choose_storage(e, conv)};
   if (split > 0) op->channels = dpc_lanes_up(split) + shape->in - split;
-  // pairs of channels; the odd one meets a zero
-  if (op->storage != DPC_STORAGE_FP32) op->channels += op->channels & 1;
-  if (op->storage == DPC_STORAGE_BF12) e->ops[e->op_count - 1].unit = DPC_BF12_BLOCKS;
+  // what lies together is whole; what is too many meets zeros
+  const int together = dpc_engine_together(op->storage);
+  op->channels = (op->channels + together - 1) / together * together;
   return op;
 }
 
@@ -105,11 +94,18 @@ static void read_in_full(dpc_engine_conv* op, int channels) {
   op->channels = channels;
 }
 
+// What is read as whole numbers is made so by each thread, once all have met.
+static void add_whole(dpc_engine* e, dpc_engine_view view, int channels) {
+  if (!dpc_engine_wholes(e)) return;
+  add_op(e, DPC_ENGINE_WHOLE, channels)->whole = view;
+}
+
 // Every second row of the output reads the same two taps: rows 2j taps 3 and 1 of inputs j - 1 and
 // j, rows 2j + 1 taps 2 and 0 of j and j + 1.
 static void add_transposed(dpc_engine* e, const dpc_unet_conv* conv, dpc_engine_view in,
                            dpc_engine_view out) {
   DPC_ASSERT(conv->conv.kernel == 4 && conv->conv.stride == 2 && conv->conv.pad == 1);
+  add_whole(e, in, conv->conv.in);
   for (int phase = 0; phase < 2; ++phase) {
     dpc_engine_conv* op = add_conv(e, conv, in, 0, out);
     op->first = phase - 1;
@@ -159,11 +155,13 @@ static void add_residual(dpc_engine* e, const dpc_unet_residual* r, dpc_engine_v
   const dpc_engine_view pre = add_view(e, r->time, r->out), act = add_view(e, r->time, r->out);
   // the sample itself is read in full: it has few channels
   const bool exact = in.buffer == e->input;
+  if (!exact) add_whole(e, in, split > 0 ? 2 * dpc_lanes_up(split) : r->in);
   int at = e->op_count;
   dpc_engine_conv* first = add_conv(e, &r->first.conv, in, split, pre);
   if (exact) read_in_full(first, r->in);
   add_norm(e, at, &r->first, pre, e->film_size, nothing, act, false);
   e->film_size += 2 * dpc_lanes_up(r->out);
+  add_whole(e, act, r->out);
   at = e->op_count;
   add_conv(e, &r->second.conv, act, 0, pre);
   dpc_engine_view around = in;
@@ -195,6 +193,7 @@ static dpc_engine_view add_down(dpc_engine* e, dpc_engine_view x, dpc_engine_vie
     x = end;
     if (!level->resamples) continue;
     x = add_view(e, r[1].time / 2, r[1].out);
+    add_whole(e, end, r[1].out);
     add_conv(e, &level->resample, end, 0, x);
     add_round(e, x, r[1].out);
     meet(e);
@@ -223,6 +222,7 @@ static dpc_engine_view add_up(dpc_engine* e, const dpc_engine_view* up_in) {
 void dpc_engine_plan(dpc_engine* e) {
   const dpc_unet* u = e->unet;
   const int horizon = u->def.horizon, start = u->def.down_dims.values[0];
+  e->border = u->def.kernel_size / 2 + 1;
   dpc_engine_view up_in[DPC_UNET_LEVELS_MAX] = {{0}};
   e->input = add_buffer(e, horizon, dpc_unet_row(&u->def));
   dpc_engine_view x = add_down(e, (dpc_engine_view){e->input, 0}, up_in);
@@ -233,6 +233,7 @@ void dpc_engine_plan(dpc_engine* e) {
   add_residual(e, &u->mid[1], middle, 0, bottom);
   x = u->levels > 1 ? add_up(e, up_in) : bottom;
   const dpc_engine_view pre = add_view(e, horizon, start), act = add_view(e, horizon, start);
+  add_whole(e, x, u->last_block.conv.conv.in);
   const int at = e->op_count;
   add_conv(e, &u->last_block.conv, x, 0, pre);
   add_norm(e, at, &u->last_block, pre, -1, nothing, act, true);

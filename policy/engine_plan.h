@@ -12,6 +12,7 @@
 typedef struct dpc_engine_buffer {
   int rows, row;  // `row` values from one to the next
   size_t offset;  // of row 0 among the sample's values
+  size_t sums;    // of row 0 among the sample's sums
 } dpc_engine_buffer;
 
 /// Some of a buffer's channels.
@@ -22,8 +23,7 @@ typedef struct dpc_engine_view {
 /// One thread's share of an operation: some of its output channels, in blocks.
 typedef struct dpc_engine_part {
   int first, blocks;
-  const float* weights;          // of a convolution
-  const uint16_t* weights_bf16;  // or bf12
+  void* packed;  // weights of a convolution, as its storage says
 } dpc_engine_part;
 
 /// A convolution, or one phase of a transposed one.
@@ -37,6 +37,7 @@ typedef struct dpc_engine_conv {
   int out_first, out_step;  // rows of the output
   dpc_storage storage;
   const float* bias;
+  const float* unit;  // of weights in 8 bits
 } dpc_engine_conv;
 
 /// Normalisation and what follows it.
@@ -48,14 +49,19 @@ typedef struct dpc_engine_norm {
   const float *gamma, *beta;
 } dpc_engine_norm;
 
-typedef enum dpc_engine_kind { DPC_ENGINE_CONV, DPC_ENGINE_NORM, DPC_ENGINE_ROUND } dpc_engine_kind;
+typedef enum dpc_engine_kind {
+  DPC_ENGINE_CONV,
+  DPC_ENGINE_NORM,
+  DPC_ENGINE_ROUND,  // to bfloat16, each thread its part
+  DPC_ENGINE_WHOLE,  // to 8 bits, each thread all for itself: the unit is one for all channels
+} dpc_engine_kind;
 
 typedef struct dpc_engine_op {
   dpc_engine_kind kind;
   union {
     dpc_engine_conv conv;
     dpc_engine_norm norm;
-    dpc_engine_view round;  // rows of this view's buffer, from its channel on
+    dpc_engine_view round, whole;  // rows of this view's buffer, from its channel on
   };
   int blocks;              // of output channels
   int unit;                // blocks that one thread has to do together
@@ -76,7 +82,9 @@ struct dpc_engine {
   int op_count;
   dpc_engine_buffer buffers[DPC_ENGINE_BUFFERS_MAX];
   int buffer_count;
+  int border;                 // rows before and after each buffer's
   size_t values;              // in all buffers, of one sample
+  size_t sums;                // likewise
   int film_size;              // values of all FiLM layers
   int input, output;          // buffers
   const float* film_weights;  // packed, the observations' columns
@@ -89,6 +97,9 @@ struct dpc_engine_work {
   int samples_max;
   float* values;          // [samples_max][values]
   uint16_t* values_bf16;  // likewise
+  int8_t* values_int8;    // [threads][samples_max][values]
+  float* units;           // [threads][samples_max][buffers]
+  int32_t* sums;          // [threads][samples_max][sums]
   float* film_steps;      // [count][film_size]
   float* film_obs;        // [samples_max][film_size]
   float* cond_mish;       // [samples_max][global_cond_dim]
@@ -97,7 +108,18 @@ struct dpc_engine_work {
 
 /// Convolutions read what is rounded to bfloat16, and not fp32.
 static inline bool dpc_engine_rounds(const dpc_engine* engine) {
-  return engine->precision != DPC_PRECISION_FP32 && engine->kernels->bf16_dot;
+  return engine->precision == DPC_PRECISION_BF16 && engine->kernels->bf16_dot;
+}
+
+/// Channels that lie together where weights are kept so.
+static inline int dpc_engine_together(dpc_storage storage) {
+  if (storage == DPC_STORAGE_FP32) return 1;
+  return storage == DPC_STORAGE_INT8 ? 4 : 2;
+}
+
+/// Convolutions read whole numbers.
+static inline bool dpc_engine_wholes(const dpc_engine* engine) {
+  return engine->precision == DPC_PRECISION_INT8;
 }
 
 /// List the operations; no weights yet.

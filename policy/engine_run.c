@@ -15,31 +15,56 @@ static size_t offset_of(const dpc_engine* e, dpc_engine_view view) {
   return e->buffers[view.buffer].offset + (size_t)view.channel;
 }
 
-static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_engine_part* part) {
+// Where the whole numbers of a thread begin, and what belongs to them, of a sample.
+typedef struct wholes {
+  int8_t* values;
+  float* units;   // [buffers]
+  int32_t* sums;  // of all buffers
+} wholes;
+
+static wholes wholes_of(const step_call* s, int rank, int sample) {
+  const dpc_engine* e = s->engine;
+  const size_t at = (size_t)rank * (size_t)s->work->samples_max + (size_t)sample;
+  return (wholes){.values = s->work->values_int8 + at * e->values,
+                  .units = s->work->units + at * (size_t)e->buffer_count,
+                  .sums = s->work->sums + at * e->sums};
+}
+
+static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_engine_part* part,
+                     int rank) {
   const dpc_engine* e = s->engine;
   const dpc_engine_conv* op = &any->conv;
   const size_t in = offset_of(e, op->in);
+  const wholes whole = wholes_of(s, rank, 0);
   const size_t out = offset_of(e, op->out) + (size_t)part->first * DPC_LANES;
   const int row = e->buffers[op->out.buffer].row;
-  const dpc_conv_call call = {.in = s->work->values + in,
-                              .in_bf16 = s->work->values_bf16 + in,
-                              .in_row = e->buffers[op->in.buffer].row,
-                              .channels = op->channels,
-                              .rows = op->conv->time,
-                              .first = op->first,
-                              .step = op->step,
-                              .taps = op->taps,
-                              .positions = op->positions,
-                              .weights = part->weights,
-                              .weights_bf16 = part->weights_bf16,
-                              .bias = op->bias + (ptrdiff_t)part->first * DPC_LANES,
-                              .blocks = part->blocks,
-                              .out = s->work->values + out + (ptrdiff_t)op->out_first * row,
-                              .out_row = row * op->out_step,
-                              .samples = s->samples,
-                              .in_sample = (ptrdiff_t)e->values,
-                              .out_sample = (ptrdiff_t)e->values,
-                              .prefetch = e->prefetch};
+  const dpc_conv_call call = {
+      .in = s->work->values + in,
+      .in_bf16 = s->work->values_bf16 + in,
+      .in_int8 = whole.values + in,
+      .in_unit = whole.units + op->in.buffer,
+      .in_sums = whole.sums + e->buffers[op->in.buffer].sums,
+      .in_row = e->buffers[op->in.buffer].row,
+      .channels = op->channels,
+      .rows = op->conv->time,
+      .first = op->first,
+      .step = op->step,
+      .taps = op->taps,
+      .positions = op->positions,
+      .weights = part->packed,
+      .weights_bf16 = part->packed,
+      .weights_int8 = part->packed,
+      .unit = op->unit != NULL ? op->unit + (ptrdiff_t)part->first * DPC_LANES : NULL,
+      .bias = op->bias + (ptrdiff_t)part->first * DPC_LANES,
+      .blocks = part->blocks,
+      .out = s->work->values + out + (ptrdiff_t)op->out_first * row,
+      .out_row = row * op->out_step,
+      .samples = s->samples,
+      .in_sample = (ptrdiff_t)e->values,
+      .out_sample = (ptrdiff_t)e->values,
+      .in_unit_sample = e->buffer_count,
+      .in_sums_sample = (ptrdiff_t)e->sums,
+      .prefetch = e->prefetch};
   switch (op->storage) {
     case DPC_STORAGE_FP32:
       e->kernels->conv(&call);
@@ -50,8 +75,8 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
     case DPC_STORAGE_BF16:
       e->kernels->conv_bf16(&call);
       return;
-    case DPC_STORAGE_BF12:
-      e->kernels->conv_bf12(&call);
+    case DPC_STORAGE_INT8:
+      e->kernels->conv_int8(&call);
       return;
   }
 }
@@ -111,6 +136,24 @@ static void run_round(const step_call* s, const dpc_engine_op* op, const dpc_eng
   }
 }
 
+static void run_whole(const step_call* s, const dpc_engine_op* op, int rank) {
+  const dpc_engine* e = s->engine;
+  const dpc_engine_buffer* buffer = &e->buffers[op->whole.buffer];
+  const size_t first = offset_of(e, op->whole);
+  for (int sample = 0; sample < s->samples; ++sample) {
+    const wholes whole = wholes_of(s, rank, sample);
+    const dpc_int8_call call = {.x = s->work->values + (size_t)sample * e->values + first,
+                                .x_row = buffer->row,
+                                .rows = buffer->rows,
+                                .channels = op->blocks * DPC_LANES,
+                                .out = whole.values + first,
+                                .unit = whole.units + op->whole.buffer,
+                                .sums = whole.sums + buffer->sums,
+                                .border = e->border};
+    e->kernels->to_int8(&call);
+  }
+}
+
 static void run_part(void* context, int rank) {
   const step_call* s = context;
   const dpc_engine* e = s->engine;
@@ -118,10 +161,11 @@ static void run_part(void* context, int rank) {
     const dpc_engine_op* op = &e->ops[o];
     const dpc_engine_part* part = &op->parts[rank];
     if (part->blocks > 0) {
-      if (op->kind == DPC_ENGINE_CONV && !s->elementwise) run_conv(s, op, part);
+      if (op->kind == DPC_ENGINE_CONV && !s->elementwise) run_conv(s, op, part, rank);
       if (op->kind == DPC_ENGINE_NORM) run_norm(s, op, part);
       if (op->kind == DPC_ENGINE_ROUND) run_round(s, op, part);
     }
+    if (op->kind == DPC_ENGINE_WHOLE) run_whole(s, op, rank);
     if (op->meets) dpc_team_meet(s->work->team);
   }
 }

@@ -71,7 +71,7 @@ static void test_report_is_complete(void** state) {
   dpc_json* json = bench_json("--policy p.safetensors --runs 25 --warmup 2 --steps 3");
   check_configuration(json);
   const char* precision = text_of(json, "precision");
-  assert_true(strcmp(precision, "fp32") == 0 || strcmp(precision, "bf12") == 0);
+  assert_true(strcmp(precision, "fp32") == 0 || strcmp(precision, "bf16") == 0);
   assert_string_equal(text_of(json, "policy"), "p.safetensors");
   assert_non_null(text_of(json, "isa"));
   assert_true(real_of(json, "threads") == 1 && real_of(json, "steps") == 3);

@@ -138,6 +138,7 @@ static void test_a_step_is_fixed_work(void** state) {
     setenv("DPC_ISA", isas[isa], 1);
     check_steps(&def, DPC_PRECISION_FP32, inputs);
     check_steps(&def, DPC_PRECISION_BF16, inputs);
+    check_steps(&def, DPC_PRECISION_INT8, inputs);
     unsetenv("DPC_ISA");
   }
 }

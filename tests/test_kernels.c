@@ -20,12 +20,16 @@ static float weights[WEIGHTS], packed[WEIGHTS];
 static uint16_t packed_bf16[WEIGHTS];
 static float in[IN_SIZE + 1], bias[BLOCKS * DPC_LANES], expected[OUT_SIZE], got[OUT_SIZE];
 static uint16_t in_bf16[IN_SIZE + 2];
+static uint8_t packed_int8[WEIGHTS];
+static int8_t in_int8[IN_SIZE + 3];
+static int32_t in_sums[SAMPLES][ROWS + 2 * PAD];
+static float unit[BLOCKS * DPC_LANES], in_unit[SAMPLES];
 
 static void draw(uint32_t stream, int count, float* out) {
   dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, stream, 0, count, out);
 }
 
-// From [block][channel][tap][16] to groups of `most` blocks, and pairs of channels.
+// From [block][channel][tap][16] to groups of `most` blocks, and `pair` channels together.
 static void pack(const dpc_conv_call* call, int most, int pair) {
   size_t at = 0;
   for (int b = 0; b < call->blocks;) {
@@ -37,25 +41,11 @@ static void pack(const dpc_conv_call* call, int most, int pair) {
           const int row = (block * call->channels + c + j % pair) * call->taps + k;
           packed[at] = weights[row * DPC_LANES + n % DPC_LANES];
           packed_bf16[at] = dpc_bf16(packed[at]);
+          packed_int8[at] = (uint8_t)(lrintf(packed[at] * (127 / 2.0F)) + DPC_INT8_ZERO);
         }
       }
     }
     b += width;
-  }
-}
-
-// Groups of four blocks of pairs, packed by then: the fourth's fields into the others' free bits.
-static void narrow(size_t count) {
-  enum { VECTOR = 2 * DPC_LANES };
-  for (size_t v = 0; v < count / VECTOR; v += 4) {
-    for (int j = 0; j < VECTOR; ++j) {
-      const uint16_t fourth = dpc_bf12(packed[(v + 3) * VECTOR + (size_t)j]);
-      for (int i = 0; i < 3; ++i) {
-        const uint16_t field = dpc_bf12(packed[(v + (size_t)i) * VECTOR + (size_t)j]);
-        packed_bf16[(v / 4 * 3 + (size_t)i) * VECTOR + (size_t)j] =
-            field | dpc_bf12_third(fourth, i);
-      }
-    }
   }
 }
 
@@ -75,10 +65,9 @@ static void run(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage stor
       pack(&call, kernels->group_bf16(call.positions), 2);
       kernels->conv_bf16(&call);
       return;
-    case DPC_STORAGE_BF12:
-      pack(&call, DPC_BF12_BLOCKS, 2);
-      narrow((size_t)call.blocks * DPC_LANES * (size_t)call.channels * (size_t)call.taps);
-      kernels->conv_bf12(&call);
+    case DPC_STORAGE_INT8:
+      pack(&call, kernels->group_bf16(call.positions), 4);
+      kernels->conv_int8(&call);
       return;
   }
 }
@@ -87,6 +76,26 @@ static void run(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage stor
 static bool is_written(const dpc_conv_call* call, int i) {
   const int at = i - (DPC_LANES - 1), used = call->positions * call->out_row;
   return at >= 0 && at / OUT_SAMPLE < call->samples && at % OUT_SAMPLE < used;
+}
+
+// The inputs as whole numbers from -127 to 127, and what their rows add up to.
+static void draw_wholes(const dpc_conv_call* call) {
+  memset(in_int8, 0, sizeof in_int8);
+  for (int s = 0; s < call->samples; ++s) {
+    int32_t* sums = in_sums[s] + PAD;
+    for (int t = -PAD; t <= 0; ++t) sums[t] = 0;
+    for (int t = 0; t < ROWS + PAD - 1; ++t) {
+      sums[t + 1] = sums[t];
+      const ptrdiff_t row = s * IN_SAMPLE + (ptrdiff_t)(t - call->first) * call->in_row;
+      for (int c = 0; t < call->rows && c < call->channels; ++c) {
+        const float x = in[1 + row + c];
+        in_int8[3 + row + c] = (int8_t)lrintf(127 * tanhf(x));
+        sums[t + 1] += in_int8[3 + row + c];
+      }
+    }
+    in_unit[s] = 0.01F * (float)(s + 1);
+  }
+  for (int n = 0; n < BLOCKS * DPC_LANES; ++n) unit[n] = 0.001F * (float)(1 + n % 7);
 }
 
 static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage storage) {
@@ -98,7 +107,15 @@ static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, dpc_stora
     draw(7 + (uint32_t)s, call.rows * call.in_row, in + 1 + (ptrdiff_t)s * IN_SAMPLE + start);
   }
   for (int i = 0; i < IN_SIZE; ++i) in_bf16[i + 2] = dpc_bf16(in[i + 1]);
+  draw_wholes(&call);
   call.in = in + 1 + start;
+  call.in_int8 = in_int8 + 3 + start;
+  call.in_unit = in_unit;
+  call.in_unit_sample = 1;
+  call.in_sums = in_sums[0] + PAD;
+  call.in_sums_sample = DPC_COUNT(in_sums[0]);
+  call.weights_int8 = packed_int8;
+  call.unit = unit;
   call.in_bf16 = in_bf16 + 2 + start;
   call.weights = packed;
   call.weights_bf16 = packed_bf16;
@@ -127,9 +144,9 @@ static void sweep_conv(const dpc_kernels* kernels, dpc_storage storage) {
     for (int k = 0; k < DPC_COUNT(taps); ++k) {
       for (int step = 1; step <= 2; ++step) {
         for (int blocks = 1; blocks <= BLOCKS; ++blocks) {
-          if (storage == DPC_STORAGE_BF12 && blocks % DPC_BF12_BLOCKS != 0) continue;
           const int odd = storage == DPC_STORAGE_FP32 ? p % 2 : 0;
-          const int count = channels[(p + k + blocks) % DPC_COUNT(channels)] + odd;
+          int count = channels[(p + k + blocks) % DPC_COUNT(channels)] + odd;
+          if (storage == DPC_STORAGE_INT8) count = (count + 3) / 4 * 4;
           const dpc_conv_call call = {.in_row = count + k,
                                       .channels = count,
                                       .rows = positions[p] * step,
@@ -157,7 +174,7 @@ static void test_convolutions(void** state) {
     sweep_conv(kernels, DPC_STORAGE_FP32);
     sweep_conv(kernels, DPC_STORAGE_WIDENED);
     sweep_conv(kernels, DPC_STORAGE_BF16);
-    sweep_conv(kernels, DPC_STORAGE_BF12);
+    sweep_conv(kernels, DPC_STORAGE_INT8);
   }
 }
 
@@ -247,17 +264,77 @@ static void test_rounding(void** state) {
   assert_true(isnan(dpc_from_bf16(dpc_bf16(NAN))));
 }
 
-// What 12 bits keep, they keep exactly; the rest becomes the smallest that they have.
-static void test_twelve_bits(void** state) {
+// --- whole numbers -------------------------------------------------------------------------------
+
+enum { BORDER = 3 };
+
+typedef struct wholes {
+  int8_t out[OUT_SIZE];
+  int32_t sums[ROWS + 2 * BORDER + 1];
+  float unit;
+} wholes;
+
+static void make_wholes(const dpc_kernels* kernels, dpc_int8_call call, wholes* w) {
+  memset(w, 0x55, sizeof *w);
+  call.out = w->out + 1;
+  call.sums = w->sums + BORDER;
+  call.unit = &w->unit;
+  kernels->to_int8(&call);
+}
+
+// By the definition, and all instruction sets alike.
+static void check_wholes(const dpc_int8_call* call) {
+  static wholes all[2];
+  float most = 0;
+  for (int i = 0; i < call->rows * call->x_row; ++i) {
+    if (i % call->x_row < call->channels) most = fmaxf(most, fabsf(call->x[i]));
+  }
+  make_wholes(dpc_kernels_of(DPC_ISA_GENERIC), *call, &all[0]);
+  assert_near(all[0].unit, most / 127, 1e-6 * most);
+  int32_t sum = 0;
+  for (int t = -BORDER; t <= call->rows + BORDER; ++t) {
+    assert_int_equal(all[0].sums[BORDER + t], sum);
+    for (int c = 0; t >= 0 && t < call->rows && c < call->channels; ++c) {
+      const int at = t * call->x_row + c;
+      sum += all[0].out[1 + at];
+      assert_near((float)all[0].out[1 + at] * all[0].unit, call->x[at], 0.501 * all[0].unit);
+    }
+  }
+  for (int isa = DPC_ISA_GENERIC + 1; isa < DPC_ISA_COUNT; ++isa) {
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    if (kernels == NULL) continue;
+    make_wholes(kernels, *call, &all[1]);
+    assert_memory_equal(&all[0], &all[1], sizeof all[0]);
+  }
+}
+
+static void test_whole_numbers(void** state) {
   (void)state;
-  for (int bits = 0; bits < 1 << 16; ++bits) {
-    const float value = dpc_from_bf16((uint16_t)bits);
-    if (!(fabsf(value) < 2)) continue;
-    const uint16_t field = dpc_bf12(value);
-    assert_int_equal(field & 0x7800, 0);
-    const float back = dpc_from_bf12((uint16_t)(field | (bits & 0x7800)));
-    const float least = copysignf(1.0F / 32768, value);
-    assert_true(back == (fabsf(value) < 1.0F / 32768 ? least : value));
+  for (int rows = 1; rows <= 16; ++rows) {
+    for (int blocks = 1; blocks <= 4; ++blocks) {
+      const dpc_int8_call call = {.x = x,
+                                  .x_row = blocks * DPC_LANES + rows % 3,
+                                  .rows = rows,
+                                  .channels = blocks * DPC_LANES,
+                                  .border = BORDER};
+      draw((uint32_t)rows, rows * call.x_row, x);
+      check_wholes(&call);
+    }
+  }
+  dpc_int8_call call = {
+      .x = x, .x_row = 2 * DPC_LANES, .rows = 2, .channels = 2 * DPC_LANES, .border = BORDER};
+  memset(x, 0, sizeof x);
+  check_wholes(&call);
+  static wholes w;
+  const float bad[] = {NAN, INFINITY, -INFINITY};
+  for (int i = 0; i < DPC_COUNT(bad); ++i) {
+    x[37] = bad[i];
+    for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
+      const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+      if (kernels == NULL) continue;
+      make_wholes(kernels, call, &w);
+      assert_true(isnan(w.unit));
+    }
   }
 }
 
@@ -266,7 +343,7 @@ int main(void) {
       cmocka_unit_test(test_convolutions),
       cmocka_unit_test(test_normalisations),
       cmocka_unit_test(test_rounding),
-      cmocka_unit_test(test_twelve_bits),
+      cmocka_unit_test(test_whole_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ enum {
 static const struct argp_option options[] = {
     {"policy", 'p', "FILE", 0,
      "The policy; with --sweep or --loop, random weights when it is left out", 0},
-    {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32 or bf16 (auto)", 0},
+    {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32, bf16 or int8 (auto)", 0},
     {"threads", 't', "N", 0, "Threads that share a step's work (1)", 0},
     {"runs", 'n', "N", 0, "Chunks to time (1000; 100 with --sweep)", 0},
     {"warmup", KEY_WARMUP, "N", 0, "Chunks before that (20)", 0},

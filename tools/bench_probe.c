@@ -28,14 +28,20 @@ static dpc_status make_buffer(dpc_bench_probe* probe, dpc_error* error) {
   return DPC_OK;
 }
 
+static void choose_arithmetic(const char* precision, dpc_bench_probe* probe) {
+  probe->arithmetic = probe->loops->multiply_adds;
+  if (strcmp(precision, "bf16") == 0) probe->arithmetic = probe->loops->multiply_adds_bf16;
+  if (strcmp(precision, "int8") == 0) probe->arithmetic = probe->loops->multiply_adds_int8;
+}
+
 dpc_status dpc_bench_probe_create(const dpc_engine_info* engine, int threads, int rounds,
                                   dpc_arena* arena, dpc_bench_probe* out, dpc_error* error) {
   DPC_ASSERT(threads >= 1);
   const size_t grain = (size_t)GRAIN * (size_t)threads;
   dpc_bench_probe probe = {.loops = dpc_probe_of(engine->isa),
-                           .bf16 = strcmp(engine->precision, "fp32") != 0,
                            .threads = threads,
                            .size = (engine->weight_bytes + grain - 1) / grain * grain};
+  choose_arithmetic(engine->precision, &probe);
   DPC_TRY(dpc_samples_create((size_t)rounds, arena, &probe.compute, error));
   for (int i = 0; i < DPC_BENCH_PATTERNS; ++i) {
     DPC_TRY(dpc_samples_create((size_t)rounds, arena, &probe.read[i], error));
@@ -48,8 +54,7 @@ dpc_status dpc_bench_probe_create(const dpc_engine_info* engine, int threads, in
 static void sample_compute(dpc_bench_probe* probe) {
   float sum = 0;
   const dpc_time start = dpc_clock_now();
-  probe->multiply_adds = probe->bf16 ? probe->loops->multiply_adds_bf16(COMPUTE_ROUNDS, &sum)
-                                     : probe->loops->multiply_adds(COMPUTE_ROUNDS, &sum);
+  probe->multiply_adds = probe->arithmetic(COMPUTE_ROUNDS, &sum);
   dpc_samples_add(&probe->compute, dpc_time_since(dpc_clock_now(), start));
   probe->seen += sum;
 }

@@ -11,7 +11,7 @@ enum { DPC_BENCH_PATTERNS = 2 };  // one stream, and four that take turns
 
 typedef struct dpc_bench_probe {
   const dpc_probe* loops;
-  bool bf16;
+  double (*arithmetic)(int64_t rounds, float* sum);  // of the engine's precision
   int threads;
   dpc_arena memory;  // the buffer's own, for large pages
   char* buffer;

@@ -28,7 +28,7 @@ static const size_t POLICY_SIZE = (size_t)4 << 30;  // address space; only what 
 static const struct argp_option options[] = {
     {"policy", 'p', "FILE", 0, "The checkpoint to evaluate", 0},
     {"seeds", 's', "A:B", 0, "One episode for each seed from A up to but without B", 0},
-    {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32 or bf16 (auto)", 0},
+    {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32, bf16 or int8 (auto)", 0},
     {"delay", KEY_DELAY, "N,...", 0, "Steps from asking for a plan to its first action (0)", 0},
     {"mode", KEY_MODE, "NAME,...", 0,
      "What becomes of these steps: wait, drop, blend or prefix (drop)", 0},

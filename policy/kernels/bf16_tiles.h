@@ -13,14 +13,14 @@ static inline __m512bh broadcast_pair(const uint16_t* from) {
   return (__m512bh)_mm512_set1_epi32(pair);
 }
 
-#define TILE_LANES                 16
-#define TILE_PAIR                  2
-#define TILE_ELEMENT               uint16_t
-#define TILE_INPUT_ELEMENT         uint16_t
-#define TILE_VECTOR                __m512
-#define TILE_VECTOR_IN             __m512bh
-#define TILE_INPUT(call)           ((call)->in_bf16)
-#define TILE_LOAD(p)               _mm512_loadu_ps(p)
-#define TILE_STORE(p, v)           _mm512_storeu_ps(p, v)
-#define TILE_BROADCAST(p)          broadcast_pair(p)
-#define TILE_MULTIPLY_ADD(s, x, w) _mm512_dpbf16_ps(s, x, w)
+#define TILE_LANES                               16
+#define TILE_PAIR                                2
+#define TILE_ELEMENT                             uint16_t
+#define TILE_INPUT_ELEMENT                       uint16_t
+#define TILE_VECTOR                              __m512
+#define TILE_VECTOR_IN                           __m512bh
+#define TILE_INPUT(call)                         ((call)->in_bf16)
+#define TILE_BEGIN(call, place, p, channel)      _mm512_loadu_ps((call)->bias + (channel))
+#define TILE_END(call, place, channel, sum, out) _mm512_storeu_ps(out, sum)
+#define TILE_BROADCAST(p)                        broadcast_pair(p)
+#define TILE_MULTIPLY_ADD(s, x, w)               _mm512_dpbf16_ps(s, x, w)

@@ -1,7 +1,10 @@
 /// Inside the kernels: the walk of a convolution over register tiles, for the file that defines
 ///
-///   TILE_VECTOR, TILE_LOAD(p), TILE_STORE(p, v)    a vector of sums and how it moves
-///   TILE_LANES                                     floats in it
+///   TILE_VECTOR                                    a vector of sums
+///   TILE_BEGIN(call, place, p, channel)            what one begins with: of position p, channels from
+///                                                  `channel` on
+///   TILE_END(call, place, channel, sum, out)       and where it goes
+///   TILE_LANES                                     values in it
 ///   TILE_ELEMENT, TILE_INPUT_ELEMENT, TILE_PAIR    of weights and input; how many one lane takes
 ///   TILE_INPUT(call)                               the call's input
 ///   TILE_VECTOR_IN, TILE_BROADCAST(p), TILE_MULTIPLY_ADD(s, x, w)
@@ -22,19 +25,29 @@
 
 enum { TILE_PARTS = DPC_LANES / TILE_LANES };  // vectors in a block
 
-// `in` is the row that tap 0 of position 0 reads. Of the rows that the tile meets, `lo` at the
-// start and `hi` at the end are known to be zeros.
+// Where a tile is.
+typedef struct tile_place {
+  int sample, at;  // its first position
+  int row;         // of the input, which tap 0 of that reads
+  int channel;     // its first output
+} tile_place;
+
+// Of the rows that the tile meets, `lo` at the start and `hi` at the end are known to be zeros.
 TILE_INLINE void tile(const int np, const int nb, const int taps, const int step, const int lo,
-                      const int hi, const dpc_conv_call* call, const TILE_INPUT_ELEMENT* in,
-                      const TILE_ELEMENT* weights, const float* bias, float* out) {
+                      const int hi, const dpc_conv_call* call, const tile_place* place,
+                      const TILE_ELEMENT* weights) {
   TILE_VECTOR sums[16];
   const int lines = TILE_WEIGHTS(nb) * (int)sizeof *weights / DPC_CACHE_LINE;
   const int parts = nb * TILE_PARTS, last = (np - 1) * step + taps - hi;
   const ptrdiff_t row = call->in_row, ahead = call->prefetch;
+  const TILE_INPUT_ELEMENT* in =
+      TILE_INPUT(call) + place->sample * call->in_sample + place->row * row;
 #pragma GCC unroll 16
   for (int p = 0; p < np; ++p) {
 #pragma GCC unroll 16
-    for (int v = 0; v < parts; ++v) sums[p * parts + v] = TILE_LOAD(bias + v * TILE_LANES);
+    for (int v = 0; v < parts; ++v) {
+      sums[p * parts + v] = TILE_BEGIN(call, place, p, place->channel + v * TILE_LANES);
+    }
   }
   for (int c = 0; c < call->channels; c += TILE_PAIR) {
 #pragma GCC unroll 5
@@ -58,11 +71,14 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
       weights += TILE_WEIGHTS(nb);
     }
   }
+  float* out = call->out + place->sample * call->out_sample;
 #pragma GCC unroll 16
   for (int p = 0; p < np; ++p) {
 #pragma GCC unroll 16
     for (int v = 0; v < parts; ++v) {
-      TILE_STORE(out + (ptrdiff_t)p * call->out_row + v * TILE_LANES, sums[p * parts + v]);
+      const int channel = place->channel + v * TILE_LANES;
+      TILE_END(call, place, channel, sums[p * parts + v],
+               out + (ptrdiff_t)(place->at + p) * call->out_row + channel);
     }
   }
 }
@@ -70,36 +86,33 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
 // All positions of one sample and group; the last tile goes back to end where the positions end.
 // With `trims`, tiles at the ends leave the padding out; without, they multiply its zeros.
 TILE_INLINE void tile_positions(const int np, const int nb, const int taps, const int step,
-                                const bool trims, const dpc_conv_call* call,
-                                const TILE_INPUT_ELEMENT* in, const TILE_ELEMENT* weights,
-                                const float* bias, float* out) {
+                                const bool trims, const dpc_conv_call* call, tile_place place,
+                                const TILE_ELEMENT* weights) {
   const int edge = taps / 2;  // rows of padding that an end usually meets
   for (int p = 0; p < call->positions; p += np) {
-    const int at = p + np <= call->positions ? p : call->positions - np;
-    const int base = call->first + at * step;
-    const int over = base + (np - 1) * step + taps - call->rows;
-    const TILE_INPUT_ELEMENT* from = in + (ptrdiff_t)base * call->in_row;
-    float* to = out + (ptrdiff_t)at * call->out_row;
-    const bool starts = trims && base == -edge, ends = trims && over == edge;
+    place.at = p + np <= call->positions ? p : call->positions - np;
+    place.row = call->first + place.at * step;
+    const int over = place.row + (np - 1) * step + taps - call->rows;
+    const bool starts = trims && place.row == -edge, ends = trims && over == edge;
     if (starts && ends) {
-      tile(np, nb, taps, step, edge, edge, call, from, weights, bias, to);
+      tile(np, nb, taps, step, edge, edge, call, &place, weights);
     } else if (starts) {
-      tile(np, nb, taps, step, edge, 0, call, from, weights, bias, to);
+      tile(np, nb, taps, step, edge, 0, call, &place, weights);
     } else if (ends) {
-      tile(np, nb, taps, step, 0, edge, call, from, weights, bias, to);
+      tile(np, nb, taps, step, 0, edge, call, &place, weights);
     } else {
-      tile(np, nb, taps, step, 0, 0, call, from, weights, bias, to);
+      tile(np, nb, taps, step, 0, 0, call, &place, weights);
     }
   }
 }
 
 // One group, all samples: the weights come from memory for the first one only.
 TILE_INLINE void tile_samples(const int np, const int nb, const int taps, const int step,
-                              const bool trims, const dpc_conv_call* call,
-                              const TILE_ELEMENT* weights, const float* bias, float* out) {
+                              const bool trims, const dpc_conv_call* call, int channel,
+                              const TILE_ELEMENT* weights) {
   for (int s = 0; s < call->samples; ++s) {
-    tile_positions(np, nb, taps, step, trims, call, TILE_INPUT(call) + s * call->in_sample, weights,
-                   bias, out + s * call->out_sample);
+    const tile_place place = {.sample = s, .channel = channel};
+    tile_positions(np, nb, taps, step, trims, call, place, weights);
   }
 }
 
@@ -111,43 +124,42 @@ enum { TILE_HAS_CONSTANTS = true };
 #endif
 
 // The convolutions that a network is made of by constants, any other by variables.
-TILE_INLINE void tile_taps(const int np, const int nb, const dpc_conv_call* call,
-                           const TILE_ELEMENT* weights, const float* bias, float* out) {
+TILE_INLINE void tile_taps(const int np, const int nb, const dpc_conv_call* call, int channel,
+                           const TILE_ELEMENT* weights) {
   const int taps = call->taps, step = call->step;
   const bool trims = np >= 4;
   if (!TILE_HAS_CONSTANTS) {
-    tile_samples(np, nb, taps, step, false, call, weights, bias, out);
+    tile_samples(np, nb, taps, step, false, call, channel, weights);
   } else if (taps == 5 && step == 1) {
-    tile_samples(np, nb, 5, 1, trims, call, weights, bias, out);
+    tile_samples(np, nb, 5, 1, trims, call, channel, weights);
   } else if (taps == 3 && step == 1) {
-    tile_samples(np, nb, 3, 1, trims, call, weights, bias, out);
+    tile_samples(np, nb, 3, 1, trims, call, channel, weights);
   } else if (taps == 3 && step == 2) {
-    tile_samples(np, nb, 3, 2, trims, call, weights, bias, out);
+    tile_samples(np, nb, 3, 2, trims, call, channel, weights);
   } else if (taps == 2 && step == 1) {
-    tile_samples(np, nb, 2, 1, trims, call, weights, bias, out);
+    tile_samples(np, nb, 2, 1, trims, call, channel, weights);
   } else if (taps == 1) {
-    tile_samples(np, nb, 1, step, false, call, weights, bias, out);
+    tile_samples(np, nb, 1, step, false, call, channel, weights);
   } else {
-    tile_samples(np, nb, taps, step, false, call, weights, bias, out);
+    tile_samples(np, nb, taps, step, false, call, channel, weights);
   }
 }
 
 // A group narrower than the others, at the end of odd numbers of channels: without constants.
-TILE_INLINE void tile_rest(const int np, const int nb, const dpc_conv_call* call,
-                           const TILE_ELEMENT* weights, const float* bias, float* out) {
-  tile_samples(np, nb, call->taps, call->step, false, call, weights, bias, out);
+TILE_INLINE void tile_rest(const int np, const int nb, const dpc_conv_call* call, int channel,
+                           const TILE_ELEMENT* weights) {
+  tile_samples(np, nb, call->taps, call->step, false, call, channel, weights);
 }
 
-#define TILE_GROUPS(name, NP, NB)                                                            \
-  static void name(const dpc_conv_call* call, int nb, const TILE_ELEMENT* w, const float* b, \
-                   float* out) {                                                             \
-    if (nb == NB) {                                                                          \
-      tile_taps(NP, NB, call, w, b, out);                                                    \
-    } else if (nb == 2) {                                                                    \
-      tile_rest(NP, 2, call, w, b, out);                                                     \
-    } else {                                                                                 \
-      tile_rest(NP, 1, call, w, b, out);                                                     \
-    }                                                                                        \
+#define TILE_GROUPS(name, NP, NB)                                                           \
+  static void name(const dpc_conv_call* call, int nb, int channel, const TILE_ELEMENT* w) { \
+    if (nb == NB) {                                                                         \
+      tile_taps(NP, NB, call, channel, w);                                                  \
+    } else if (nb == 2) {                                                                   \
+      tile_rest(NP, 2, call, channel, w);                                                   \
+    } else {                                                                                \
+      tile_rest(NP, 1, call, channel, w);                                                   \
+    }                                                                                       \
   }
 TILE_GROUPS(tile_one, 1, TILE_FEW)
 TILE_GROUPS(tile_two, 2, TILE_FEW)
@@ -164,17 +176,15 @@ static void tile_conv(const dpc_conv_call* call, const TILE_ELEMENT* weights) {
   const int most = tile_group(call->positions);
   const ptrdiff_t taps = (ptrdiff_t)call->taps * call->channels / TILE_PAIR;
   for (int b = 0; b < call->blocks;) {
-    const int width = dpc_group_width(most, call->blocks - b);
-    const float* bias = call->bias + b * DPC_LANES;
-    float* out = call->out + b * DPC_LANES;
+    const int width = dpc_group_width(most, call->blocks - b), channel = b * DPC_LANES;
     if (call->positions >= TILE_MANY_POSITIONS) {
-      tile_many(call, width, weights, bias, out);
+      tile_many(call, width, channel, weights);
     } else if (call->positions >= 4) {
-      tile_four(call, width, weights, bias, out);
+      tile_four(call, width, channel, weights);
     } else if (call->positions >= 2) {
-      tile_two(call, width, weights, bias, out);
+      tile_two(call, width, channel, weights);
     } else {
-      tile_one(call, width, weights, bias, out);
+      tile_one(call, width, channel, weights);
     }
     weights += taps * TILE_WEIGHTS(width);
     b += width;

@@ -46,7 +46,8 @@ const dpc_kernels dpc_kernels_avx512_bf16 = {
     .conv = dpc_conv_avx512,
     .conv_widened = dpc_conv_widened_avx512,
     .conv_bf16 = conv_bf16,
-    .conv_bf12 = dpc_conv_bf12_avx512,
+    .conv_int8 = dpc_conv_int8_avx512,
     .norm = norm,
+    .to_int8 = dpc_to_int8_avx512,
     .to_bf16 = to_bf16,
 };

@@ -48,34 +48,28 @@ static void sum_position_bf16(const dpc_conv_call* call, const uint16_t* in, int
   }
 }
 
-// Field `at` of the 32 of block `b`, of the three vectors that hold four.
-static float field_of(const uint16_t* vectors, int b, int at) {
-  enum { VECTOR = 2 * DPC_LANES };
-  if (b < 3) return dpc_from_bf12(vectors[b * VECTOR + at]);
-  const int first = vectors[at] >> 11, second = vectors[VECTOR + at] >> 11 & 0xf;
-  const int third = vectors[2 * VECTOR + at] >> 11 & 0xf;
-  return dpc_from_bf12((uint16_t)((first << 12 & 0x8000) | second << 7 | third << 3 | (first & 7)));
-}
-
-static void sum_position_bf12(const dpc_conv_call* call, const uint16_t* in, int row, int block,
-                              const uint16_t* weights, float* sum) {
-  for (int c = 0; c < call->channels; c += 2) {
-    for (int k = 0; k < call->taps; ++k, weights += 3 * 2 * DPC_LANES) {
+// Without the 128 of each weight.
+static void sum_position_int8(const dpc_conv_call* call, const int8_t* in, int row,
+                              const uint8_t* weights, const float* unit, float in_unit,
+                              float* sum) {
+  int32_t whole[DPC_LANES] = {0};
+  for (int c = 0; c < call->channels; c += 4) {
+    for (int k = 0; k < call->taps; ++k, weights += 4 * DPC_LANES) {
       if (row + k < 0 || row + k >= call->rows) continue;
-      const float even = dpc_from_bf16(in[k * call->in_row + c]);
-      const float odd = dpc_from_bf16(in[k * call->in_row + c + 1]);
-      for (int j = 0; j < DPC_LANES; ++j) {
-        const float first = odd * field_of(weights, block, 2 * j + 1);
-        sum[j] += first + even * field_of(weights, block, 2 * j);
+      const int8_t* x = in + k * call->in_row + c;
+      for (int j = 0; j < 4 * DPC_LANES; ++j) {
+        whole[j / 4] += x[j % 4] * (weights[j] - DPC_INT8_ZERO);
       }
     }
   }
+  for (int j = 0; j < DPC_LANES; ++j) sum[j] += (float)whole[j] * (unit[j] * in_unit);
 }
 
-static void sum_any(const dpc_conv_call* call, dpc_storage storage, int block, ptrdiff_t from,
-                    int row, float* sum) {
+// `row` is what tap 0 reads.
+static void sum_any(const dpc_conv_call* call, dpc_storage storage, int block, int sample, int row,
+                    float* sum) {
+  const ptrdiff_t from = sample * call->in_sample + (ptrdiff_t)row * call->in_row;
   const ptrdiff_t size = (ptrdiff_t)call->taps * call->channels * DPC_LANES;  // of a block
-  const int within = block % DPC_BF12_BLOCKS;
   switch (storage) {
     case DPC_STORAGE_FP32:
       sum_position(call, call->in + from, row, call->weights + block * size, sum);
@@ -86,9 +80,10 @@ static void sum_any(const dpc_conv_call* call, dpc_storage storage, int block, p
     case DPC_STORAGE_BF16:
       sum_position_bf16(call, call->in_bf16 + from, row, call->weights_bf16 + block * size, sum);
       return;
-    case DPC_STORAGE_BF12:
-      sum_position_bf12(call, call->in_bf16 + from, row, within,
-                        call->weights_bf16 + (block - within) * size * 3 / 4, sum);
+    case DPC_STORAGE_INT8:
+      sum_position_int8(call, call->in_int8 + from, row, call->weights_int8 + block * size,
+                        call->unit + block * DPC_LANES,
+                        call->in_unit[sample * call->in_unit_sample], sum);
       return;
   }
 }
@@ -100,7 +95,7 @@ static void conv_any(const dpc_conv_call* call, dpc_storage storage) {
         const int row = call->first + p * call->step;
         float sum[DPC_LANES];
         memcpy(sum, call->bias + b * DPC_LANES, sizeof sum);
-        sum_any(call, storage, b, s * call->in_sample + (ptrdiff_t)row * call->in_row, row, sum);
+        sum_any(call, storage, b, s, row, sum);
         float* out = call->out + s * call->out_sample + (ptrdiff_t)p * call->out_row;
         memcpy(out + b * DPC_LANES, sum, sizeof sum);
       }
@@ -120,8 +115,31 @@ void dpc_conv_bf16_generic(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_BF16);
 }
 
-void dpc_conv_bf12_generic(const dpc_conv_call* call) {
-  conv_any(call, DPC_STORAGE_BF12);
+void dpc_conv_int8_generic(const dpc_conv_call* call) {
+  conv_any(call, DPC_STORAGE_INT8);
+}
+
+void dpc_to_int8_generic(const dpc_int8_call* call) {
+  float most = 0, zero = 0;  // NaN where a value is not finite
+  for (int t = 0; t < call->rows; ++t) {
+    for (int c = 0; c < call->channels; ++c) {
+      const float x = call->x[(ptrdiff_t)t * call->x_row + c], magnitude = fabsf(x);
+      most = magnitude > most ? magnitude : most;
+      zero += 0 * x;
+    }
+  }
+  const float per_unit = dpc_int8_per_unit(most + zero);
+  *call->unit = (most + zero) * (1.0F / DPC_INT8_MAX);
+  int32_t before = 0;
+  for (int t = -call->border; t <= 0; ++t) call->sums[t] = 0;
+  for (int t = 0; t < call->rows + call->border; ++t) {
+    for (int c = 0; t < call->rows && c < call->channels; ++c) {
+      const ptrdiff_t at = (ptrdiff_t)t * call->x_row + c;
+      call->out[at] = (int8_t)lrintf(call->x[at] * per_unit);
+      before += call->out[at];
+    }
+    call->sums[t + 1] = before;
+  }
 }
 
 void dpc_to_bf16_generic(int n, const float* from, uint16_t* to) {
@@ -139,7 +157,8 @@ const dpc_kernels dpc_kernels_generic = {
     .conv = conv,
     .conv_widened = conv_widened,
     .conv_bf16 = dpc_conv_bf16_generic,
-    .conv_bf12 = dpc_conv_bf12_generic,
+    .conv_int8 = dpc_conv_int8_generic,
     .norm = norm,
+    .to_int8 = dpc_to_int8_generic,
     .to_bf16 = dpc_to_bf16_generic,
 };

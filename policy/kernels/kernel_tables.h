@@ -26,14 +26,6 @@ void dpc_conv_widened_avx512(const dpc_conv_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_widened_avx2(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_bf12, in plain C.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_bf12_generic(const dpc_conv_call* call);
-
-/// dpc_kernels.conv_bf12.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_bf12_avx512(const dpc_conv_call* call);
-
 /// dpc_kernels.to_bf16.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_to_bf16_generic(int n, const float* from, uint16_t* to);
@@ -45,3 +37,19 @@ int dpc_group_avx512(int positions);
 /// dpc_kernels.conv.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_avx512(const dpc_conv_call* call);
+
+/// dpc_kernels.conv_int8 for groups of one block.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_conv_int8_generic(const dpc_conv_call* call);
+
+/// dpc_kernels.conv_int8.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_conv_int8_avx512(const dpc_conv_call* call);
+
+/// dpc_kernels.to_int8.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_to_int8_generic(const dpc_int8_call* call);
+
+/// dpc_kernels.to_int8.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_to_int8_avx512(const dpc_int8_call* call);

@@ -20,7 +20,7 @@ static bool runs(dpc_isa isa) {
     case DPC_ISA_AVX512:
       return avx512;
     case DPC_ISA_AVX512_BF16:
-      return avx512 && __builtin_cpu_supports("avx512bf16");
+      return avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
     default:
       return true;
   }

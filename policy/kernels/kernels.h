@@ -8,9 +8,11 @@
 /// its positions, so that one call reads them once, from first to last.
 ///
 /// bfloat16 has the same layout with pairs of channels, [group][channel / 2][tap][16 * width][2].
-/// In groups of four blocks it can be kept in 12 bits, without the exponent's upper half: the fields
-/// (dpc_bf12) of the first three blocks are [group][channel / 2][tap][3][16][2], and in the bits that
-/// they leave free is a third each of the fourth's (dpc_bf12_third).
+///
+/// 8 bits have it with four channels, [group][channel / 4][tap][16 * width][4]: whole numbers from 1 to
+/// 255, a weight and 128, of units that each output channel has for itself. What they multiply are
+/// whole numbers from -127 to 127, of a unit for all rows of a sample, and what the 128 add is taken
+/// off again through the rows' sums. So a sum is exact, in whatever order it is made.
 #pragma once
 
 #include "policy/base.h"
@@ -20,8 +22,8 @@ enum { DPC_LANES = 16 };  // channels in a block
 #define DPC_CACHE_LINE 64  // bytes
 
 enum {
-  DPC_BF12_BLOCKS = 4,      // of a group in 12 bits, and of a part of its layer
-  DPC_BF12_EXPONENT = 112,  // the smallest; so magnitudes are from 2^-15 to just below 2
+  DPC_INT8_MAX = 127,   // of an input's magnitude, and of a weight's
+  DPC_INT8_ZERO = 128,  // what a weight of 0 is kept as
 };
 
 /// `channels`, rounded up to whole blocks.
@@ -35,22 +37,28 @@ static inline int dpc_lanes_up(int channels) {
 /// Rows of `in` outside [0, rows) are zeros, and all of them that a tap meets must be there.
 typedef struct dpc_conv_call {
   const float* in;          // sample 0, row 0, of the input
-  const uint16_t* in_bf16;  // likewise, for conv_bf16 and conv_bf12
+  const uint16_t* in_bf16;  // likewise, for conv_bf16
+  const int8_t* in_int8;    // likewise, for conv_int8
+  const float* in_unit;     // of in_int8, [samples]
+  const int32_t* in_sums;   // of row 0 of in_int8: see dpc_int8_call
   int in_row;               // elements from one row to the next
-  int channels;             // summed per tap; even, where they are in pairs
+  int channels;             // summed per tap; a multiple of those that lie together
   int rows;                 // of the input
   int first;                // row that tap 0 of position 0 reads, may be negative
   int step;                 // rows from one position to the next, 1 or 2
   int taps, positions;      // at least 1
   const float* weights;     // packed
   const uint16_t* weights_bf16;
+  const uint8_t* weights_int8;
+  const float* unit;  // of weights_int8, [16 * blocks]
   const float* bias;  // [16 * blocks]
   int blocks;         // of 16 output channels
   float* out;         // [positions] rows of 16 * blocks, out_row apart
   int out_row;
   int samples;                      // at least 1
   ptrdiff_t in_sample, out_sample;  // elements from one sample to the next
-  ptrdiff_t prefetch;               // bytes ahead of the weights that are being read
+  ptrdiff_t in_unit_sample, in_sums_sample;
+  ptrdiff_t prefetch;  // bytes ahead of the weights that are being read
 } dpc_conv_call;
 
 /// Per group of `width` channels over all rows: y = (x - mean) / sqrt(var + 1e-5) * gamma + beta,
@@ -70,12 +78,24 @@ typedef struct dpc_norm_call {
   uint16_t* out_bf16;  // likewise rounded to bfloat16; NULL when not wanted
 } dpc_norm_call;
 
+/// Rows as whole numbers: out = x / unit, rounded to nearest, ties to even, where the unit is the
+/// largest magnitude of all rows / 127. Where a value is not finite, the unit is NaN.
+typedef struct dpc_int8_call {
+  const float* x;  // rows of `channels`, a multiple of 16, x_row apart
+  int x_row;
+  int rows, channels;
+  int8_t* out;  // x_row apart
+  float* unit;
+  int32_t* sums;  // [-border .. rows + border]: what all rows before this one add up to
+  int border;
+} dpc_int8_call;
+
 /// How the weights of a convolution are kept, and which function of the table takes them.
 typedef enum dpc_storage {
   DPC_STORAGE_FP32,     // conv
   DPC_STORAGE_WIDENED,  // conv_widened: bfloat16, but input and products in fp32
   DPC_STORAGE_BF16,     // conv_bf16
-  DPC_STORAGE_BF12      // conv_bf12
+  DPC_STORAGE_INT8      // conv_int8
 } dpc_storage;
 
 typedef enum dpc_isa {
@@ -89,15 +109,16 @@ typedef enum dpc_isa {
 typedef struct dpc_kernels {
   const char* name;
   bool widens;                       // conv_widened is faster than conv
-  bool bf16_dot;                     // conv_bf16 and conv_bf12 are faster than both
+  bool bf16_dot;                     // conv_bf16 is faster than both, and conv_int8 than that
   int (*group)(int positions);       // most blocks that one group of conv's has
-  int (*group_bf16)(int positions);  // likewise of conv_bf16's
+  int (*group_bf16)(int positions);  // likewise of conv_bf16's and conv_int8's
   void (*conv)(const dpc_conv_call* call);
   void (*conv_widened)(
       const dpc_conv_call* call);  // weights_bf16 in conv's groups, of even channels
   void (*conv_bf16)(const dpc_conv_call* call);
-  void (*conv_bf12)(const dpc_conv_call* call);  // weights_bf16 as fields, `blocks` whole groups
+  void (*conv_int8)(const dpc_conv_call* call);
   void (*norm)(const dpc_norm_call* call);
+  void (*to_int8)(const dpc_int8_call* call);
   void (*to_bf16)(int n, const float* from, uint16_t* to);  // rounds to nearest, ties to even
 } dpc_kernels;
 
@@ -140,26 +161,8 @@ static inline float dpc_from_bf16(uint16_t value) {
   return u.value;
 }
 
-/// A weight in 12 bits of 16, the sign in the highest and the rest in the lower 11, so that the four
-/// between them are free: rounded to bfloat16 and its magnitude to at least 2^-15. It must be below 2.
-static inline uint16_t dpc_bf12(float value) {
-  const uint16_t full = dpc_bf16(value);
-  const int exponent = (full >> 7 & 0xff) - DPC_BF12_EXPONENT;
-  DPC_ASSERT(exponent <= 15);
-  const int magnitude = exponent < 0 ? 0 : exponent << 7 | (full & 0x7f);
-  return (uint16_t)((full & 0x8000) | magnitude);
-}
-
-/// And back, exactly; what is in the free bits does not matter.
-static inline float dpc_from_bf12(uint16_t field) {
-  const int magnitude = (field & 0x7ff) + (DPC_BF12_EXPONENT << 7);
-  return dpc_from_bf16((uint16_t)((field & 0x8000) | magnitude));
-}
-
-/// Third `i` of a field's bits, where another one's free bits are: the sign and bits 2 to 0, bits 10
-/// to 7, and bits 6 to 3, so that a shift brings each to its place.
-static inline uint16_t dpc_bf12_third(uint16_t field, int i) {
-  const int first = (field >> 15) << 3 | (field & 7);
-  const int bits = i == 0 ? first : field >> (i == 1 ? 7 : 3) & 0xf;
-  return (uint16_t)(bits << 11);
+/// What turns values up to `most` in magnitude into whole numbers up to 127. What is added makes no
+/// difference, but where all are 0; a comparison would be a branch.
+static inline float dpc_int8_per_unit(float most) {
+  return DPC_INT8_MAX / (most + 1e-30F);
 }

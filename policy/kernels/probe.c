@@ -5,8 +5,10 @@
 #define PROBE_SUMS  12
 #include "policy/kernels/probe_loops.h"
 
-static const dpc_probe generic = {
-    .multiply_adds = multiply_adds, .multiply_adds_bf16 = multiply_adds, .read = read_all};
+static const dpc_probe generic = {.multiply_adds = multiply_adds,
+                                  .multiply_adds_bf16 = multiply_adds,
+                                  .multiply_adds_int8 = multiply_adds,
+                                  .read = read_all};
 
 const dpc_probe* dpc_probe_of(const char* isa) {
 #if defined(__x86_64__)

@@ -9,6 +9,7 @@ typedef struct dpc_probe {
   // many there were; `sum` is what they made.
   double (*multiply_adds)(int64_t rounds, float* sum);
   double (*multiply_adds_bf16)(int64_t rounds, float* sum);  // as the kernels do them in bfloat16
+  double (*multiply_adds_int8)(int64_t rounds, float* sum);  // and in whole numbers
   // Read `size` bytes, a multiple of 4096 that begins on a multiple of 64, as one stream or as four
   // that take turns. Returns the exclusive or of all, folded into 64 bits.
   uint64_t (*read)(const void* from, size_t size, int streams);

@@ -1,4 +1,4 @@
-// AVX-512 with BF16: as AVX-512, and dot products of pairs of bfloat16.
+// AVX-512 with BF16: as AVX-512, and dot products of pairs of bfloat16 and of whole numbers.
 #include <immintrin.h>
 
 #define PROBE_BYTES 64
@@ -19,5 +19,21 @@ static double multiply_adds_bf16(int64_t rounds, float* sum) {
   return (double)rounds * PROBE_SUMS * MULTIPLY_ADDS;
 }
 
-const dpc_probe dpc_probe_avx512_bf16 = {
-    .multiply_adds = multiply_adds, .multiply_adds_bf16 = multiply_adds_bf16, .read = read_all};
+static double multiply_adds_int8(int64_t rounds, float* sum) {
+  enum { MULTIPLY_ADDS = 64 };  // of one instruction
+  __m512i sums[PROBE_SUMS];
+  for (int i = 0; i < PROBE_SUMS; ++i) sums[i] = _mm512_set1_epi32(i);
+  const __m512i ones = _mm512_set1_epi8(1);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 32
+    for (int i = 0; i < PROBE_SUMS; ++i) sums[i] = _mm512_dpbusd_epi32(sums[i], ones, ones);
+  }
+  *sum = 0;
+  for (int i = 0; i < PROBE_SUMS; ++i) *sum += (float)_mm512_reduce_add_epi32(sums[i]);
+  return (double)rounds * PROBE_SUMS * MULTIPLY_ADDS;
+}
+
+const dpc_probe dpc_probe_avx512_bf16 = {.multiply_adds = multiply_adds,
+                                         .multiply_adds_bf16 = multiply_adds_bf16,
+                                         .multiply_adds_int8 = multiply_adds_int8,
+                                         .read = read_all};
