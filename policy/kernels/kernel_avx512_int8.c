@@ -9,43 +9,51 @@
 
 #include "policy/kernels/kernel_tables.h"
 
-static inline __m512i broadcast_four(const int8_t* from) {
+// What the instruction takes. Arrays of __m512i, which is another kind of vector, compilers keep in
+// memory.
+typedef int32_t wholes __attribute__((vector_size(64)));
+
+static inline wholes broadcast_four(const int8_t* from) {
   int32_t four;
   memcpy(&four, from, sizeof four);
-  return _mm512_set1_epi32(four);
+  return (wholes)_mm512_set1_epi32(four);
 }
 
-static inline __m512i begin(const dpc_conv_call* call, int sample, int row) {
+static inline wholes load_fours(const uint8_t* from) {
+  return (wholes)_mm512_loadu_si512(from);
+}
+
+static inline wholes begin(const dpc_conv_call* call, int sample, int row) {
   const int32_t* sums = call->in_sums + sample * call->in_sums_sample + row;
-  return _mm512_set1_epi32(-DPC_INT8_ZERO * (sums[call->taps] - sums[0]));
+  return (wholes)_mm512_set1_epi32(-DPC_INT8_ZERO * (sums[call->taps] - sums[0]));
 }
 
-static inline void end(const dpc_conv_call* call, int sample, int channel, __m512i sum,
-                       float* out) {
+static inline void end(const dpc_conv_call* call, int sample, int channel, wholes sum, float* out) {
   const __m512 unit = _mm512_set1_ps(call->in_unit[sample * call->in_unit_sample]);
   const __m512 units = _mm512_mul_ps(_mm512_loadu_ps(call->unit + channel), unit);
   const __m512 bias = _mm512_loadu_ps(call->bias + channel);
-  _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), units, bias));
+  _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_cvtepi32_ps((__m512i)sum), units, bias));
 }
 
 #define TILE_LANES         16
 #define TILE_PAIR          4
 #define TILE_ELEMENT       uint8_t
 #define TILE_INPUT_ELEMENT int8_t
-#define TILE_VECTOR        __m512i
-#define TILE_VECTOR_IN     __m512i
+#define TILE_VECTOR        wholes
+#define TILE_VECTOR_IN     wholes
 #define TILE_INPUT(call)   ((call)->in_int8)
 #define TILE_BEGIN(call, place, p, channel) \
   begin(call, (place)->sample, (place)->row + (p) * (call)->step)
 #define TILE_END(call, place, channel, sum, out) end(call, (place)->sample, channel, sum, out)
 #define TILE_BROADCAST(p)                        broadcast_four(p)
-#define TILE_MULTIPLY_ADD(s, x, w)               _mm512_dpbusd_epi32(s, w, x)
-#define TILE_MANY_POSITIONS                      8
-#define TILE_MANY                                2
-#define TILE_FEW                                 4
-#define TILE_WEIGHTS(nb)                         ((nb)*DPC_LANES * 4)
+#define TILE_MULTIPLY_ADD(s, x, w) \
+  (wholes) _mm512_dpbusd_epi32((__m512i)(s), (__m512i)(w), (__m512i)(x))
+#define TILE_MANY_POSITIONS 8
+#define TILE_MANY           2
+#define TILE_FEW            4
+#define TILE_WEIGHTS(nb)    ((nb)*DPC_LANES * 4)
 #define TILE_LOAD_WEIGHTS(nb, p, w) \
-  for (int v = 0; v < (nb); ++v) (w)[v] = _mm512_loadu_si512((p) + v * DPC_LANES * 4)
+  for (int v = 0; v < (nb); ++v) (w)[v] = load_fours((p) + v * DPC_LANES * 4)
 #include "policy/kernels/conv_tiles.h"
 
 void dpc_conv_int8_avx512(const dpc_conv_call* call) {

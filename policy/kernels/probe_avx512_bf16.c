@@ -21,15 +21,18 @@ static double multiply_adds_bf16(int64_t rounds, float* sum) {
 
 static double multiply_adds_int8(int64_t rounds, float* sum) {
   enum { MULTIPLY_ADDS = 64 };  // of one instruction
-  __m512i sums[PROBE_SUMS];
-  for (int i = 0; i < PROBE_SUMS; ++i) sums[i] = _mm512_set1_epi32(i);
+  typedef int32_t wholes __attribute__((vector_size(PROBE_BYTES)));
+  wholes sums[PROBE_SUMS] = {0};
+  for (int i = 0; i < PROBE_SUMS; ++i) sums[i] += i;
   const __m512i ones = _mm512_set1_epi8(1);
   for (int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 32
-    for (int i = 0; i < PROBE_SUMS; ++i) sums[i] = _mm512_dpbusd_epi32(sums[i], ones, ones);
+    for (int i = 0; i < PROBE_SUMS; ++i) {
+      sums[i] = (wholes)_mm512_dpbusd_epi32((__m512i)sums[i], ones, ones);
+    }
   }
   *sum = 0;
-  for (int i = 0; i < PROBE_SUMS; ++i) *sum += (float)_mm512_reduce_add_epi32(sums[i]);
+  for (int i = 0; i < PROBE_SUMS; ++i) *sum += (float)sums[i][0];
   return (double)rounds * PROBE_SUMS * MULTIPLY_ADDS;
 }
 
