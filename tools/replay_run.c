@@ -6,6 +6,7 @@
 #include "runtime/planner.h"
 #include "runtime/tick_message.h"
 #include "tools/replay.h"
+#include "tools/replay_settings.h"
 
 static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is touched is used
 
@@ -17,9 +18,7 @@ typedef struct replay {
   const char* path;
   dpc_run_log* log;
   const dpc_run_info* info;
-  dpc_controller_def controller_def;
-  dpc_engine_def engine;
-  dpc_sampler_def sampler;
+  dpc_replay_settings settings;
 
   dpc_arena arena;
   dpc_policy* policy;
@@ -44,80 +43,27 @@ typedef struct replay {
   dpc_wire_difference difference;
 } replay;
 
-// --- what the recording begins with ----------------------------------------------------------------
-
-// The settings that a replay needs; others are for people.
-static dpc_status take_setting(replay* r, const dpc_run_setting* setting, dpc_error* error) {
-  const struct {
-    const dpc_field_table* table;
-    void* def;
-  } sections[] = {{&dpc_controller_fields, &r->controller_def},
-                  {&dpc_engine_fields, &r->engine},
-                  {&dpc_sampler_fields, &r->sampler}};
-  for (int i = 0; i < DPC_COUNT(sections); ++i) {
-    const dpc_field_table* table = sections[i].table;
-    const size_t length = strlen(table->section);
-    if (strncmp(setting->key, table->section, length) != 0 || setting->key[length] != '.') continue;
-    const dpc_field* field = dpc_fields_find(table, setting->key + length + 1);
-    if (field == NULL) {
-      return dpc_fail(error, DPC_ERR_FORMAT, "%s: '%s' is no setting of this version", r->path,
-                      setting->key);
-    }
-    const dpc_status status = dpc_field_parse(table, field, setting->value, sections[i].def, error);
-    return status == DPC_OK ? DPC_OK : dpc_fail_prefix(error, DPC_ERR_FORMAT, "%s: ", r->path);
-  }
-  return DPC_OK;
-}
-
-static dpc_status take_settings(replay* r, dpc_error* error) {
-  r->controller_def = dpc_controller_def_default();
-  r->engine = dpc_engine_def_default();
-  r->sampler = dpc_sampler_def_default();
-  for (int i = 0; i < r->info->setting_count; ++i) {
-    DPC_TRY(take_setting(r, &r->info->settings[i], error));
-  }
-  // what `auto` was where it ran
-  for (int i = 0; dpc_precision_names[i] != NULL; ++i) {
-    if (strcmp(dpc_precision_names[i], r->info->precision) == 0) r->engine.precision = i;
-  }
-  return DPC_OK;
-}
-
-static dpc_status load_policy(replay* r, const char* path, dpc_error* error) {
-  if (path == NULL) path = r->info->policy;
-  DPC_TRY(dpc_policy_load_for(path, &r->engine, &r->arena, &r->policy, error));
-  const char* sha256 = dpc_policy_info(r->policy)->weights_sha256;
-  if (strcmp(sha256, r->info->weights_sha256) != 0) {
-    return dpc_fail(error, DPC_ERR_MISMATCH,
-                    "%s: not the policy of this run: its weights_sha256 is %.16s…, the recording's "
-                    "%.16s… (--policy FILE)",
-                    path, sha256, r->info->weights_sha256);
-  }
-  const char* isa = dpc_engine_describe(dpc_policy_engine(r->policy)).isa;
-  if (strcmp(isa, r->info->isa) != 0) {
-    dpc_log(DPC_LOG_WARNING, "recorded with %s and computed with %s: expect other bits (DPC_ISA)",
-            r->info->isa, isa);
-  }
-  return DPC_OK;
-}
+// --- the beginning ---------------------------------------------------------------------------------
 
 // One that knows nothing yet.
 static dpc_status make_controller(replay* r, dpc_error* error) {
   dpc_arena_release(&r->arena, r->mark);
-  const dpc_status status = dpc_controller_create(&r->controller_def, dpc_policy_info(r->policy),
-                                                  r->info->robot, &r->arena, &r->controller, error);
+  const dpc_status status =
+      dpc_controller_create(&r->settings.controller, dpc_policy_info(r->policy), r->info->robot,
+                            &r->arena, &r->controller, error);
   return status == DPC_OK ? DPC_OK : dpc_fail_prefix(error, DPC_ERR_MISMATCH, "%s: ", r->path);
 }
 
 static dpc_status set_up(replay* r, const char* policy, dpc_error* error) {
   DPC_TRY(dpc_run_log_open(r->path, &dpc_tick_table, &r->log, error));
   r->info = dpc_run_log_info(r->log);
-  DPC_TRY(take_settings(r, error));
+  DPC_TRY(dpc_replay_take_settings(r->path, r->info, &r->settings, error));
   DPC_TRY(dpc_arena_map(&r->arena, ADDRESS_SPACE, error));
-  DPC_TRY(load_policy(r, policy, error));
+  DPC_TRY(dpc_replay_load_policy(policy != NULL ? policy : r->info->policy, r->info,
+                                 &r->settings.engine, &r->arena, &r->policy, error));
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
   const dpc_status status =
-      dpc_planner_create(r->policy, &r->sampler, 1, &r->arena, &r->planner, error);
+      dpc_planner_create(r->policy, &r->settings.sampler, 1, &r->arena, &r->planner, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, DPC_ERR_MISMATCH, "%s: ", r->path);
   r->dims = (dpc_tick_dims){
       .obs = dpc_layout_dim(&r->info->robot->obs),

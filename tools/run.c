@@ -1,28 +1,19 @@
 /// dpc-run: drive a robot with a policy.
 ///
 /// Five threads at most: control and planner (runtime/loop.h), link (tools/run_link.h), recorder
-/// (runtime/recorder.h), and this one, the supervisor: it starts them in order, receives signals,
-/// notes and acknowledgements, brings the robot to rest and stops them in order.
+/// (runtime/recorder.h), and this one, which starts them in order, supervises them
+/// (tools/run_supervisor.h) and stops them in order.
 
-#include <errno.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/acknowledge.h"
-#include "runtime/clock.h"
 #include "tools/allocations.h"
 #include "tools/cli.h"
 #include "tools/run_latency.h"
 #include "tools/run_record.h"
-#include "tools/run_report.h"
+#include "tools/run_supervisor.h"
 
-enum { STOP_PATIENCE_S = 2 };
 static const size_t ADDRESS_SPACE = (size_t)8 << 30;  // reserved; only what is touched is used
 static const size_t SPARE = (size_t)64 << 20;         // for what is made after the policy
 
@@ -45,10 +36,7 @@ typedef struct run {
   dpc_loop* loop;
   dpc_run_link carrier;
 
-  int ack_fd;
-  bool stopping;
-  dpc_time end;  // by run.duration
-  int room;      // of `episodes`
+  int signal_fd, ack_fd;
   dpc_run_result result;
 } run;
 
@@ -98,40 +86,12 @@ static dpc_status prepare(run* r, dpc_error* error) {
 
 // --- start ----------------------------------------------------------------------------------------
 
-// Signals come out of a file descriptor, in this thread. A signalfd would miss some: OpenBLAS starts
-// threads when it is loaded, before anyone can block signals in them, and one of those may be the
-// one that a signal is given to.
-static int signal_fd = -1;
-
-static void pass_signal_on(int number) {
-  const int before = errno;
-  const uint64_t value = (uint64_t)number;
-  const ssize_t written = write(signal_fd, &value, sizeof value);
-  (void)written;
-  errno = before;
-}
-
-// A second signal finds the stop begun, and cannot skip it. What cannot be caught, or must not wait, is
-// SIGKILL's: then the lease of the last command ends the motion. A recording that may not grow any more,
-// and output that nobody reads, are errors of files and must not end a motion.
-static dpc_status open_signals(dpc_error* error) {
-  signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (signal_fd < 0) return dpc_fail(error, DPC_ERR_IO, "eventfd: %s", strerror(errno));
-  struct sigaction action = {.sa_handler = pass_signal_on, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  (void)sigaction(SIGINT, &action, NULL);
-  (void)sigaction(SIGTERM, &action, NULL);
-  (void)signal(SIGXFSZ, SIG_IGN);
-  (void)signal(SIGPIPE, SIG_IGN);
-  return DPC_OK;
-}
-
 static dpc_status connect_robot(run* r, dpc_error* error) {
   const dpc_checkpoint_info* info = dpc_policy_info(r->policy);
   DPC_TRY(dpc_link_create(&r->link_def, &info->interface, "dpc run " DPC_VERSION, &r->arena,
                           &r->link, error));
   dpc_log(DPC_LOG_INFO, "waiting for the robot at %s", r->link_def.endpoint);
-  DPC_TRY(dpc_link_handshake(r->link, signal_fd, error));
+  DPC_TRY(dpc_link_handshake(r->link, r->signal_fd, error));
   dpc_log(DPC_LOG_INFO, "connected");
   return DPC_OK;
 }
@@ -197,117 +157,7 @@ static dpc_status start(run* r, dpc_config_section* sections, dpc_error* error) 
   return dpc_run_link_start(&r->carrier, &def, r->link, r->loop, error);
 }
 
-// --- supervision ----------------------------------------------------------------------------------
-
-static void keep_episode(run* r, const dpc_run_note* note) {
-  dpc_run_result* result = &r->result;
-  if (result->episode_count == r->room) {
-    const int room = r->room > 0 ? 2 * r->room : 64;
-    void* grown = realloc(result->episodes, sizeof(dpc_run_episode) * (size_t)room);
-    if (grown == NULL) return;
-    result->episodes = grown;
-    r->room = room;
-  }
-  result->episodes[result->episode_count++] = (dpc_run_episode){
-      .seed = note->seed, .steps = note->steps, .score = note->score, .success = note->success};
-}
-
-// A run that is recorded has it all. Of another the last two seconds are kept, here.
-static void save_fault(run* r) {
-  if (r->def.record[0] != '\0') return;
-  char path[64];
-  struct tm day;
-  const time_t now = time(NULL);
-  dpc_error error;
-  (void)strftime(path, sizeof path, "fault_%Y%m%dT%H%M%SZ.mcap", gmtime_r(&now, &day));
-  if (dpc_recorder_save_last(r->recorder, path, &error) == DPC_OK) {
-    dpc_log(DPC_LOG_INFO, "what led to it is in %s", path);
-  } else {
-    dpc_log(DPC_LOG_WARNING, "what led to it is not kept: %s", error.text);
-  }
-}
-
-static void heed(run* r, const dpc_run_note* note) {
-  switch (note->kind) {
-    case DPC_RUN_EPISODE:
-      keep_episode(r, note);
-      dpc_log(DPC_LOG_INFO, "seed %" PRIu64 ": score %.3f, %" PRIu64 " steps", note->seed,
-              note->score, note->steps);
-      r->stopping |= r->def.episodes > 0 && r->result.episode_count >= r->def.episodes;
-      break;
-    case DPC_RUN_LOST:
-      ++r->result.lost;
-      dpc_log(DPC_LOG_WARNING, "the robot is lost: %s; waiting for it", note->reason);
-      break;
-    case DPC_RUN_CONNECTED:
-      dpc_log(DPC_LOG_INFO, "the robot is back");
-      break;
-    case DPC_RUN_REFUSED:
-      dpc_log(DPC_LOG_WARNING, "the robot refuses: %s; trying on", note->reason);
-      break;
-    case DPC_RUN_BYE:
-      dpc_log(DPC_LOG_INFO, "the robot said Bye: %s", note->reason);
-      r->stopping = true;
-      break;
-    case DPC_RUN_FAULT:
-      dpc_log(DPC_LOG_ERROR, "fault: %s; the robot is held until `dpc ack %s`", note->reason,
-              r->link_def.endpoint);
-      save_fault(r);
-      break;
-  }
-}
-
-static void heed_acknowledgement(run* r) {
-  dpc_ack_sender sender;
-  if (!dpc_ack_take(r->ack_fd, &sender)) return;
-  const bool was_needed = dpc_loop_acknowledge(r->loop);
-  dpc_ack_answer(r->ack_fd, &sender, was_needed ? "acknowledged" : "there is no fault");
-  if (was_needed) dpc_log(DPC_LOG_INFO, "the fault is acknowledged");
-}
-
-static void heed_signal(run* r) {
-  uint64_t number;
-  if (read(signal_fd, &number, sizeof number) != (ssize_t)sizeof number) return;
-  dpc_log(DPC_LOG_INFO, "%s: stopping", number == SIGINT ? "interrupted" : "terminated");
-  r->stopping = true;
-}
-
-static int milliseconds_left(const run* r) {
-  if (r->def.duration <= 0) return -1;
-  const int64_t left = (r->end.ns - dpc_clock_now().ns + 999999) / 1000000;
-  return left < 0 ? 0 : left > 1000000 ? 1000000 : (int)left;
-}
-
-static void supervise(run* r) {
-  r->end = dpc_time_after(dpc_clock_now(), dpc_seconds(r->def.duration));
-  while (!r->stopping) {
-    struct pollfd watched[] = {{.fd = signal_fd, .events = POLLIN},
-                               {.fd = r->carrier.notes, .events = POLLIN},
-                               {.fd = r->ack_fd, .events = POLLIN}};
-    (void)poll(watched, DPC_COUNT(watched), milliseconds_left(r));
-    if (watched[0].revents != 0) heed_signal(r);
-    if (watched[2].revents != 0) heed_acknowledgement(r);
-    dpc_run_note note;
-    while (!r->stopping && dpc_run_link_note(&r->carrier, &note)) heed(r, &note);
-    r->stopping |= milliseconds_left(r) == 0;
-  }
-}
-
 // --- the end --------------------------------------------------------------------------------------
-
-// Only a robot that does not let ticks come (in lock-step, say) keeps this waiting: its own end is
-// then what stops it.
-static void bring_to_rest(run* r) {
-  const dpc_time latest = dpc_time_after(dpc_clock_now(), dpc_seconds(STOP_PATIENCE_S));
-  dpc_loop_rest(r->loop);
-  while (!dpc_loop_at_rest(r->loop) && dpc_clock_now().ns < latest.ns) {
-    dpc_clock_sleep_until(dpc_time_after(dpc_clock_now(), dpc_seconds(0.001)));
-  }
-  r->result.stopped = dpc_loop_at_rest(r->loop);
-  if (!r->result.stopped) {
-    dpc_log(DPC_LOG_WARNING, "no ticks came to stop the robot with; its lease does");
-  }
-}
 
 static dpc_status report(run* r, dpc_error* error) {
   r->result.pace = dpc_pace_names[r->def.pace];
@@ -327,7 +177,7 @@ static dpc_status report(run* r, dpc_error* error) {
 }
 
 static dpc_status drive(run* r, dpc_config_section* sections, dpc_error* error) {
-  DPC_TRY(open_signals(error));
+  DPC_TRY(dpc_run_open_signals(&r->signal_fd, error));
   const dpc_status status = start(r, sections, error);
   if (status == DPC_ERR_INTERRUPTED) {
     dpc_log(DPC_LOG_INFO, "interrupted before a robot answered");
@@ -337,8 +187,16 @@ static dpc_status drive(run* r, dpc_config_section* sections, dpc_error* error) 
     if (r->link != NULL) dpc_link_bye(r->link, "the controller could not start");
     return status;
   }
-  supervise(r);
-  bring_to_rest(r);
+  dpc_run_supervisor supervisor = {.def = &r->def,
+                                   .endpoint = r->link_def.endpoint,
+                                   .signal_fd = r->signal_fd,
+                                   .ack_fd = r->ack_fd,
+                                   .carrier = &r->carrier,
+                                   .loop = r->loop,
+                                   .recorder = r->recorder,
+                                   .result = &r->result};
+  dpc_run_supervise(&supervisor);
+  dpc_run_bring_to_rest(&supervisor);
   dpc_loop_stop(r->loop);
   dpc_run_link_stop(&r->carrier);
   dpc_recorder_stop(r->recorder);
