@@ -64,8 +64,9 @@ DPC_NODISCARD dpc_status dpc_controller_def_check(const dpc_controller_def* def,
 int dpc_controller_rows(const dpc_controller_def* def, const dpc_checkpoint_info* policy);
 
 /// The rows left for planning: the largest delay, in ticks, that a policy and these settings allow.
-/// delay / ticks_per_step + rows <= horizon - n_obs + 1, and delay <= the ticks of these rows. A robot
-/// that stands meanwhile may do so for any time.
+/// delay / ticks_per_step + rows <= horizon - n_obs + 1, and delay <= the ticks of these rows; and no
+/// more rows are settled by then than a policy that was trained for it knows. A robot that stands
+/// meanwhile may do so for any time.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_controller_delay_max(const dpc_controller_def* def, const dpc_checkpoint_info* policy);
 
@@ -146,7 +147,8 @@ typedef struct dpc_controller_counters {
 /// Make a controller for a policy on a robot; the two interfaces must match (dpc_interface_match).
 /// Commands keep to the settings' limits and to those that the robot states.
 /// Returns DPC_ERR_CONFIG when the settings leave no time for the delay: delay / ticks_per_step +
-/// n_actions must not exceed horizon - n_obs + 1; and for limits and ages that cannot be.
+/// n_actions must not exceed horizon - n_obs + 1; when more rows are settled than the policy was trained
+/// for, or it was not trained where that is demanded; and for limits and ages that cannot be.
 /// DPC_DELAY_AUTO must have been resolved before.
 /// Allocates: from the arena. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_controller_create(const dpc_controller_def* def,

@@ -13,7 +13,8 @@ static const dpc_field controller_rows[] = {
     DPC_CHOICE(
         dpc_controller_def, switching, "drop", dpc_switching_names,
         "while a plan is made: wait at rest; or go on, and then drop the rows that are over, "
-        "blend old rows with new ones, or have planned on from the prefix that is settled"),
+        "blend old rows with new ones, or have planned on from the prefix that is settled; "
+        "trained: the same, and refuses a policy that was not; guided: in dpc eval only"),
     DPC_UINT64(dpc_controller_def, seed, "0",
                "of the run; with the episode's seed it fixes the policy's noise"),
     DPC_REAL(dpc_controller_def, action_min, "-1e6", -1e30, 1e30, "of the action",
@@ -75,6 +76,10 @@ int dpc_controller_rows_meanwhile(const dpc_controller_def* def) {
   return def->delay > 0 ? (def->delay + rate - 1) / rate : 0;
 }
 
+bool dpc_controller_settles(const dpc_controller_def* def) {
+  return def->switching >= DPC_SWITCHING_PREFIX;
+}
+
 int dpc_controller_rows(const dpc_controller_def* def, const dpc_checkpoint_info* policy) {
   if (def->n_actions > 0) return def->n_actions;
   const int left =
@@ -87,7 +92,31 @@ int dpc_controller_delay_max(const dpc_controller_def* def, const dpc_checkpoint
   const int given = def->n_actions, usable = usable_rows(policy);
   // where the rows may be chosen, half of what there is can be over before the rest is executed
   const int spare = given > 0 ? usable - given : usable / 2;
-  return smaller(spare, given > 0 ? given : policy->policy.n_actions) * def->ticks_per_step;
+  const int most = smaller(spare, given > 0 ? given : policy->policy.n_actions);
+  const bool learned = dpc_controller_settles(def) && policy->prefix_max > 0;
+  const int steps = learned ? smaller(most, policy->prefix_max - (policy->policy.n_obs - 1)) : most;
+  return steps * def->ticks_per_step;
+}
+
+// A policy that goes on from settled rows has to have learned it from so many.
+static dpc_status check_prefix(const dpc_controller_def* def, const dpc_checkpoint_info* policy,
+                               dpc_error* error) {
+  const int settled = policy->policy.n_obs - 1 + dpc_controller_rows_meanwhile(def);
+  if (!dpc_controller_settles(def)) return DPC_OK;
+  if (policy->prefix_max == 0 && def->switching == DPC_SWITCHING_TRAINED) {
+    return dpc_fail(
+        error, DPC_ERR_CONFIG,
+        "controller.switching: trained, but the policy was not (with train.prefix_max); "
+        "prefix takes any policy");
+  }
+  if (policy->prefix_max > 0 && settled > policy->prefix_max) {
+    return dpc_fail(
+        error, DPC_ERR_CONFIG,
+        "controller.delay: after %d ticks %d rows of a plan are settled, but the policy "
+        "was trained to go on from %d at most (train.prefix_max)",
+        def->delay, settled, policy->prefix_max);
+  }
+  return DPC_OK;
 }
 
 dpc_status dpc_controller_check_fit(const dpc_controller_def* def,
@@ -103,6 +132,7 @@ dpc_status dpc_controller_check_fit(const dpc_controller_def* def,
                     "has %d to execute",
                     rows, horizon, n_obs, usable);
   }
+  DPC_TRY(check_prefix(def, policy, error));
   if (def->delay > dpc_controller_delay_max(def, policy)) {
     return dpc_fail(error, DPC_ERR_CONFIG,
                     "controller.delay: %d ticks are more than the %d that a horizon of %d rows "

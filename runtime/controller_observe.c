@@ -56,22 +56,38 @@ static void stack_history(dpc_controller* c) {
   }
 }
 
+// What the chunk in force has for a row of a plan asked for now; NULL: nothing.
+static const float* row_in_force(const dpc_controller* c, uint64_t tick, int row) {
+  const int64_t ticks = (int64_t)(row - (c->n_obs - 1)) * c->def.ticks_per_step;
+  return dpc_chunk_at(&c->course.chunk, tick + (uint64_t)ticks);
+}
+
 // The rows of a plan asked for now that will have been commanded when it takes effect, from that of
 // the oldest observation on. Behind the chunk in force nothing is settled; where there is none the
 // robot is held, and will be.
 static int settle_rows(dpc_controller* c, uint64_t tick) {
-  const dpc_chunk* chunk = &c->course.chunk;
   const size_t dim = (size_t)c->action_dim;
-  const bool following = dpc_chunk_row(chunk, tick) >= 0;
+  const bool following = dpc_chunk_row(&c->course.chunk, tick) >= 0;
   const int count = smaller(c->n_obs - 1 + dpc_controller_rows_meanwhile(&c->def), c->horizon);
   if (!following && !c->holding) dpc_controller_begin_hold(c);
   for (int row = 0; row < count; ++row) {
-    const int64_t ticks = (int64_t)(row - (c->n_obs - 1)) * c->def.ticks_per_step;
-    const float* action = dpc_chunk_at(chunk, tick + (uint64_t)ticks);
+    const float* action = row_in_force(c, tick, row);
     if (action == NULL && following) return row;
     memcpy(c->fixed + (size_t)row * dim, action != NULL ? action : c->hold, sizeof(float) * dim);
   }
   return count;
+}
+
+// Behind them, what the chunk in force still has.
+static int add_near_rows(dpc_controller* c, uint64_t tick, int settled) {
+  const size_t dim = (size_t)c->action_dim;
+  int row = settled;
+  for (; row < c->horizon; ++row) {
+    const float* action = row_in_force(c, tick, row);
+    if (action == NULL) break;
+    memcpy(c->fixed + (size_t)row * dim, action, sizeof(float) * dim);
+  }
+  return row - settled;
 }
 
 // Each tick since the last adds a row, so that rows stay a policy step apart over missed ticks.
@@ -116,13 +132,16 @@ bool dpc_controller_observe(dpc_controller* controller, const dpc_tick_input* in
   stack_history(c);
   c->in_flight = true;
   c->asked_tick = input->tick;
+  const int settled = dpc_controller_settles(&c->def) ? settle_rows(c, input->tick) : 0;
+  const bool guided = c->def.switching == DPC_SWITCHING_GUIDED;
   *request = (dpc_plan_request){
       .tick = input->tick,
       .epoch = input->epoch,
       .plan = c->next_plan++,
       .key = {(uint32_t)c->def.seed, (uint32_t)input->seed},
       .obs = c->stacked,
-      .fixed_count = c->def.switching < DPC_SWITCHING_PREFIX ? 0 : settle_rows(c, input->tick),
+      .fixed_count = settled,
+      .near_count = guided ? add_near_rows(c, input->tick, settled) : 0,
       .fixed = c->fixed,
   };
   return true;

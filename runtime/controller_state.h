@@ -59,6 +59,10 @@ static inline int smaller(int a, int b) {
 /// Allocates: no. Blocks: no. Thread: any.
 bool dpc_controller_stands(const dpc_controller_def* def);
 
+/// Requests say which rows are settled.
+/// Allocates: no. Blocks: no. Thread: any.
+bool dpc_controller_settles(const dpc_controller_def* def);
+
 /// Rows that begin while a plan is made.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_controller_rows_meanwhile(const dpc_controller_def* def);

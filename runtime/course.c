@@ -4,7 +4,8 @@
 #include <string.h>
 
 const char* const dpc_interpolation_names[] = {"hold", "cubic", NULL};
-const char* const dpc_switching_names[] = {"wait", "drop", "blend", "prefix", NULL};
+const char* const dpc_switching_names[] = {"wait",    "drop",   "blend", "prefix",
+                                           "trained", "guided", NULL};
 
 dpc_status dpc_course_create(dpc_interpolation interpolation, int horizon, int dim,
                              dpc_arena* arena, dpc_course* out, dpc_error* error) {

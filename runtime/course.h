@@ -27,6 +27,9 @@ typedef enum dpc_switching {
   DPC_SWITCHING_BLEND,   // the same, and the rows that both have lead from one to the other
   DPC_SWITCHING_PREFIX,  // as drop, and the request says which rows are settled, for the sampler to
                          // plan on from them
+  DPC_SWITCHING_TRAINED,  // the same, and only with a policy that was trained for it
+  DPC_SWITCHING_GUIDED,   // the same, and the request has the rows behind those, too, for a guided
+                          // planner: not for robots
 } dpc_switching;
 
 /// Names, in order; ends with NULL. For DPC_CHOICE.

@@ -18,6 +18,9 @@ static inline alone alone_make(const dpc_rollout_def* def, const dpc_policy* pol
       dpc_rollout_create(&def->controller, dpc_policy_info(policy), arena, &a.rollout, &error),
       &error);
   assert_ok(dpc_planner_create(policy, &def->sampler, 1, arena, &a.planner, &error), &error);
+  if (def->controller.switching == DPC_SWITCHING_GUIDED) {
+    assert_ok(dpc_planner_guide(a.planner, arena, &error), &error);
+  }
   return a;
 }
 

@@ -12,7 +12,7 @@ typedef struct run {
   dpc_mode modes[RUN_TICKS];
   bool adopted[RUN_TICKS];
   dpc_plan_request asked[RUN_TICKS];
-  float fixed[RUN_TICKS][HORIZON];  // of these
+  float fixed[RUN_TICKS][HORIZON];  // of these, with those behind
 } run;
 
 // Plans that wander off, each to somewhere else.
@@ -37,7 +37,8 @@ static void run_ticks(const dpc_controller_def* def, int ticks, run* r) {
     dpc_plan_request request;
     dpc_tick_output out;
     if (dpc_controller_observe(c, &input, &request)) {
-      memcpy(r->fixed[r->asked_count], request.fixed, sizeof(float) * (size_t)request.fixed_count);
+      const size_t rows = (size_t)request.fixed_count + (size_t)request.near_count;
+      memcpy(r->fixed[r->asked_count], request.fixed, sizeof(float) * rows);
       r->asked[r->asked_count++] = request;
       plan = wander(&request, chunk);
       answered = false;
@@ -106,11 +107,39 @@ static void test_prefix(void** state) {
       assert_memory_equal(r.commands, dropped.commands, sizeof r.commands);
       for (int i = 0; i < r.asked_count; ++i) {
         assert_int_equal(dropped.asked[i].fixed_count, 0);
+        assert_int_equal(r.asked[i].near_count, 0);
         assert_int_equal(r.asked[i].fixed_count, N_OBS - 1 + (delay + rate - 1) / rate);
         for (int row = 0; row < r.asked[i].fixed_count; ++row) {
           const int t = (int)r.asked[i].tick + (row - (N_OBS - 1)) * rate;
           if (t < 0 || t >= r.ticks) continue;
           assert_near(r.fixed[i][row], r.commands[t], 0);
+        }
+      }
+    }
+  }
+}
+
+// A guided planner is told of all the rows that are left of the plan in force.
+static void test_guided(void** state) {
+  (void)state;
+  static run r, prefixed;
+  for (int rate = 1; rate <= 10; rate += 3) {
+    for (int delay = 0; delay <= 7 * rate; ++delay) {
+      dpc_controller_def def = make_def(delay, rate);
+      def.switching = DPC_SWITCHING_PREFIX;
+      run_ticks(&def, 600, &prefixed);
+      def.switching = DPC_SWITCHING_GUIDED;
+      run_ticks(&def, 600, &r);
+      assert_memory_equal(r.commands, prefixed.commands, sizeof r.commands);
+      for (int i = 0; i < r.asked_count; ++i) {
+        const int settled = r.asked[i].fixed_count;
+        assert_int_equal(settled, prefixed.asked[i].fixed_count);
+        assert_memory_equal(r.fixed[i], prefixed.fixed[i], sizeof(float) * (size_t)settled);
+        assert_int_equal(r.asked[i].near_count, i == 0 ? 0 : HORIZON - ROWS - settled);
+        float before[HORIZON];
+        wander(&(dpc_plan_request){.plan = (uint32_t)i - 1}, before);
+        for (int row = settled; i > 0 && row < HORIZON - ROWS; ++row) {
+          assert_near(r.fixed[i][row], before[row + ROWS], 0);
         }
       }
     }
@@ -135,6 +164,35 @@ static void test_blend(void** state) {
     }
     if (delay < 7) assert_true(soft < hard);  // with 7 no row is left in both
     if (delay == 7) assert_near(soft, hard, 0);
+  }
+}
+
+// Of a policy that has learned to go on from settled rows no more of them are asked than that, and one
+// that has not is refused where it has to.
+static void test_prefix_is_what_was_learned(void** state) {
+  (void)state;
+  const dpc_interface robot = make_robot();
+  const size_t mark = dpc_arena_mark(&arena);
+  dpc_controller* c = NULL;
+  dpc_error error;
+  for (int learned = 0; learned <= 9; ++learned) {
+    for (int mode = DPC_SWITCHING_DROP; mode <= DPC_SWITCHING_TRAINED; ++mode) {
+      dpc_checkpoint_info policy = make_policy();
+      policy.prefix_max = learned;
+      dpc_controller_def def = make_def(0, 3);
+      def.switching = mode;
+      const bool counts = mode >= DPC_SWITCHING_PREFIX && learned > 0 && learned <= 7;
+      const bool untrained = mode == DPC_SWITCHING_TRAINED && learned == 0;
+      const int most = 3 * (counts ? learned - (N_OBS - 1) : 7);
+      assert_int_equal(dpc_controller_delay_max(&def, &policy), most);
+      for (def.delay = 0; def.delay <= 8 * 3; ++def.delay) {
+        const dpc_status status = dpc_controller_create(&def, &policy, &robot, &arena, &c, &error);
+        assert_int_equal(status, untrained || def.delay > most ? DPC_ERR_CONFIG : DPC_OK);
+        if (untrained) assert_non_null(strstr(error.text, "controller.switching: trained"));
+        if (status != DPC_OK && counts) assert_non_null(strstr(error.text, "train.prefix_max"));
+        dpc_arena_release(&arena, mark);
+      }
+    }
   }
 }
 
@@ -228,7 +286,9 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_wait, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_wait_for_nothing, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_prefix, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_guided, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_blend, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_prefix_is_what_was_learned, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_no_steps, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_comes_to_rest, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_spline_within_limits, set_up, tear_down),

@@ -85,7 +85,7 @@ static void test_what_changes_the_scores(void** state) {
                {"--seed 0", true},        {"--steps 3 --grid trailing", false},
                {"--sampler ddpm", false}, {"--eta 1", false},
                {"--delay 4", false},      {"--n-actions 4", false},
-               {"--seed 1", false}};
+               {"--seed 1", false},       {"--mode guided", false}};
   char* reference = scores("");
   for (int i = 0; i < DPC_COUNT(cases); ++i) {
     char* got = scores(cases[i].options);
@@ -148,9 +148,11 @@ static void test_bad_use_is_refused(void** state) {
       {"--policy p.safetensors --seeds 5:6 --sampler euler", 2, "euler"},
       {"--policy p.safetensors --seeds 5:6 --eta nan", 2, "--eta"},
       {"--policy p.safetensors --seeds 5:6 --delay 9", 2, "controller.delay"},
+      {"--policy p.safetensors --seeds 5:6 --delay 0,9", 2, "controller.delay"},
       {"--policy p.safetensors --seeds 5:6 --delay 1,x", 2, "--delay"},
       {"--policy p.safetensors --seeds 5:6 --delay 1,,2", 2, "--delay"},
       {"--policy p.safetensors --seeds 5:6 --mode drop,hope", 2, "hope"},
+      {"--policy p.safetensors --seeds 5:6 --mode drop,trained", 2, "train.prefix_max"},
       {"--policy p.safetensors --seeds 5:6 --rate 30", 2, "--rate"},
       {"--policy p.safetensors --seeds 5:6 --rate 100 --record x", 2, "--record"},
       {"--policy p.safetensors --seeds 5:6 --delay 0,1 --picture x.png", 2, "--picture"},

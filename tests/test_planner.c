@@ -98,6 +98,34 @@ static void test_settled_rows_travel_to_the_thread(void** state) {
   dpc_planner_destroy(inline_planner);
 }
 
+// A guided plan begins with the settled rows, to the bit, whenever it is made, and those near them count.
+static void test_guided_plans(void** state) {
+  (void)state;
+  enum { SETTLED = 3, NEAR = 5 };
+  dpc_error error = {""};
+  float before[CHUNK], chunk[CHUNK];
+  dpc_planner *guided = make_planner(), *again = make_planner();
+  assert_ok(dpc_planner_guide(guided, &arena, &error), &error);
+  assert_ok(dpc_planner_guide(again, &arena, &error), &error);
+  for (int i = 0; i < CHUNK; ++i) before[i] = 300 + (float)i;
+  dpc_plan_request request = request_for(1);
+  request.fixed = before;
+  request.fixed_count = SETTLED;
+  dpc_plan plan;
+  dpc_planner_make(guided, &request, &plan);
+  assert_memory_equal(plan.chunk, before, sizeof(float[SETTLED][SMALL_ACTION]));
+  memcpy(chunk, plan.chunk, sizeof chunk);
+  request.near_count = NEAR;
+  dpc_planner_make(guided, &request, &plan);
+  assert_memory_equal(plan.chunk, before, sizeof(float[SETTLED][SMALL_ACTION]));
+  assert_memory_not_equal(plan.chunk, chunk, sizeof chunk);
+  memcpy(chunk, plan.chunk, sizeof chunk);
+  dpc_planner_make(again, &request, &plan);
+  assert_memory_equal(plan.chunk, chunk, sizeof chunk);
+  dpc_planner_destroy(guided);
+  dpc_planner_destroy(again);
+}
+
 static void test_what_is_not_finite_fails(void** state) {
   (void)state;
   dpc_planner* planner = make_planner();
@@ -160,6 +188,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_thread_gives_the_same_bits, setup, teardown),
       cmocka_unit_test_setup_teardown(test_settled_rows_travel_to_the_thread, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_guided_plans, setup, teardown),
       cmocka_unit_test_setup_teardown(test_what_is_not_finite_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_measure_leaves_no_trace, setup, teardown),
       cmocka_unit_test_setup_teardown(test_stop_and_start_again, setup, teardown),

@@ -93,6 +93,26 @@ static void test_many_are_as_each_alone(void** state) {
   check_many(&def, policy, 1, cases);
   def.controller.switching = DPC_SWITCHING_BLEND;
   check_many(&def, policy, 1, cases);
+  // it takes many times as long: fewer of them
+  def.controller.switching = DPC_SWITCHING_GUIDED;
+  check_many(&def, policy, 2, (crowd[]){{5, 2}, {5, 1}});
+}
+
+// Settings that cannot be are known before anything is run, and those that can leave nothing behind.
+static void test_settings_are_checked(void** state) {
+  (void)state;
+  dpc_rollout_def def = default_def();
+  for (int mode = DPC_SWITCHING_WAIT; mode <= DPC_SWITCHING_GUIDED; ++mode) {
+    def.controller.switching = mode;
+    if (mode == DPC_SWITCHING_TRAINED) continue;
+    assert_ok(dpc_rollouts_check(&def, policy, &error), &error);
+  }
+  def.controller.switching = DPC_SWITCHING_TRAINED;
+  assert_fails(dpc_rollouts_check(&def, policy, &error), DPC_ERR_CONFIG, &error,
+               "controller.switching: trained");
+  def = default_def();
+  def.sampler.steps = 101;
+  assert_fails(dpc_rollouts_check(&def, policy, &error), DPC_ERR_CONFIG, &error, "steps");
 }
 
 // A network that gives nothing finite: it is asked once more, then the agent is held to the end.
@@ -169,11 +189,9 @@ static void test_last_seed_of_all(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_many_are_as_each_alone),
-      cmocka_unit_test(test_failed_plans_are_counted),
-      cmocka_unit_test(test_first_failure_ends_it),
-      cmocka_unit_test(test_interruption_ends_it),
-      cmocka_unit_test(test_last_seed_of_all),
+      cmocka_unit_test(test_many_are_as_each_alone),   cmocka_unit_test(test_settings_are_checked),
+      cmocka_unit_test(test_failed_plans_are_counted), cmocka_unit_test(test_first_failure_ends_it),
+      cmocka_unit_test(test_interruption_ends_it),     cmocka_unit_test(test_last_seed_of_all),
   };
   return cmocka_run_group_tests_name("rollouts", tests, set_up, tear_down);
 }

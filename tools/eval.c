@@ -31,7 +31,7 @@ static const struct argp_option options[] = {
     {"precision", KEY_PRECISION, "NAME", 0, "auto, fp32, bf16 or int8 (auto)", 0},
     {"delay", KEY_DELAY, "N,...", 0, "Steps from asking for a plan to its first action (0)", 0},
     {"mode", KEY_MODE, "NAME,...", 0,
-     "What becomes of these steps: wait, drop, blend or prefix (drop)", 0},
+     "What becomes of these steps: wait, drop, blend, prefix, trained or guided (drop)", 0},
     {"rate", KEY_RATE, "HZ", 0,
      "Commands a second: 10 holds the plan's rows, 20, 50 or 100 follow a spline through them (10)",
      0},
@@ -233,7 +233,7 @@ static dpc_status run_case(eval* e, dpc_eval_case* c, dpc_error* error) {
                         c->loss_ci95, error);
 }
 
-static dpc_status run_cases(eval* e, dpc_error* error) {
+static dpc_status list_cases(eval* e, dpc_error* error) {
   dpc_eval_outcome* o = &e->outcome;
   DPC_TRY(dpc_arena_map(&e->arena, POLICY_SIZE, error));
   DPC_TRY(dpc_policy_load_for(o->policy_path, &e->engine, &e->arena, &e->policy, error));
@@ -242,9 +242,16 @@ static dpc_status run_cases(eval* e, dpc_error* error) {
     for (int m = 0; m < e->modes.count; ++m) {
       dpc_eval_case* c = &o->cases[o->case_count++];
       c->def = make_rollout_def(e, e->delays.values[d], e->modes.values[m]);
-      DPC_TRY(run_case(e, c, error));
+      DPC_TRY(dpc_rollouts_check(&c->def, e->policy, error));
     }
   }
+  return DPC_OK;
+}
+
+static dpc_status run_cases(eval* e, dpc_error* error) {
+  // all are looked at before the first of them takes its time
+  DPC_TRY(list_cases(e, error));
+  for (int i = 0; i < e->outcome.case_count; ++i) DPC_TRY(run_case(e, &e->outcome.cases[i], error));
   return DPC_OK;
 }
 

@@ -60,17 +60,18 @@ static void print_one(const dpc_cli* cli, const dpc_eval_case* c) {
 }
 
 static void print_comparison(const dpc_cli* cli, const dpc_eval_outcome* o) {
-  dpc_cli_print(cli,
-                "                                             score lost            largest at an "
-                "episode's switches\n"
-                "                                             against the first     velocity step, "
-                "px/s     jerk, px/s^3\n"
-                "  delay  mode    rows   score   success      (95 %% confidence)      mean   "
-                "largest       mean   largest\n");
+  dpc_cli_print(
+      cli,
+      "                                              score lost            largest at an "
+      "episode's switches\n"
+      "                                              against the first     velocity step, "
+      "px/s     jerk, px/s^3\n"
+      "  delay  mode     rows   score   success      (95 %% confidence)      mean   "
+      "largest       mean   largest\n");
   for (int i = 0; i < o->case_count; ++i) {
     const dpc_eval_case* c = &o->cases[i];
     const dpc_score* s = &c->score;
-    dpc_cli_print(cli, "  %5d  %-6s  %4d   %.3f   %.3f   %6.3f (%6.3f to %6.3f)  %8.0f  %8.0f",
+    dpc_cli_print(cli, "  %5d  %-7s  %4d   %.3f   %.3f   %6.3f (%6.3f to %6.3f)  %8.0f  %8.0f",
                   delay_of(c), mode_of(c), rows_of(o, c), s->mean, s->success, c->loss,
                   c->loss_ci95[0], c->loss_ci95[1], s->velocity_step_mean, s->velocity_step_max);
     dpc_cli_print(cli, "   %8.3g  %8.3g\n", s->jerk_mean, s->jerk_max);

@@ -34,6 +34,10 @@ dpc_status dpc_replay_take_settings(const char* path, const dpc_run_info* info,
   for (int i = 0; i < info->setting_count; ++i) {
     DPC_TRY(take_setting(path, &info->settings[i], &settings, error));
   }
+  if (settings.controller.switching == DPC_SWITCHING_GUIDED) {
+    return dpc_fail(error, DPC_ERR_FORMAT, "%s: controller.switching: guided, which no run is",
+                    path);
+  }
   // what `auto` was where it ran
   for (int i = 0; dpc_precision_names[i] != NULL; ++i) {
     if (strcmp(dpc_precision_names[i], info->precision) == 0) settings.engine.precision = i;

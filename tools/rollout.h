@@ -106,6 +106,12 @@ typedef struct dpc_rollouts_def {
   bool (*interrupted)(void);  // asked often, from any thread, one at a time; NULL: never
 } dpc_rollouts_def;
 
+/// Whether dpc_rollouts_run takes these settings: the errors of dpc_rollout_create, dpc_planner_create
+/// and, for guided switching, dpc_planner_guide.
+/// Allocates: heap and mapped memory, given back. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_rollouts_check(const dpc_rollout_def* def, const dpc_policy* policy,
+                                            dpc_error* error);
+
 /// Run the episodes of `count` seeds into `results` [count], out. Each thread has several in flight and
 /// plans for them together, which changes no bit of the results; nor does the number of threads. The
 /// threads share the policy, whose engine should have one of its own. The first failure in the order

@@ -196,7 +196,9 @@ static dpc_status make_worker(worker* w, shared* s, const dpc_policy* policy, dp
     DPC_TRY(dpc_rollout_create(&def->controller, dpc_policy_info(policy), &w->arena,
                                &w->flights[i].rollout, error));
   }
-  return dpc_planner_create(policy, &def->sampler, w->flights_max, &w->arena, &w->planner, error);
+  DPC_TRY(dpc_planner_create(policy, &def->sampler, w->flights_max, &w->arena, &w->planner, error));
+  const bool guided = def->controller.switching == DPC_SWITCHING_GUIDED;
+  return guided ? dpc_planner_guide(w->planner, &w->arena, error) : DPC_OK;
 }
 
 static void free_worker(worker* w) {
@@ -224,6 +226,16 @@ static dpc_status make_and_run(shared* s, worker* workers, const dpc_policy* pol
   run_workers(workers, s->threads);
   if (s->status != DPC_OK && error != NULL) *error = s->error;
   return s->status;
+}
+
+dpc_status dpc_rollouts_check(const dpc_rollout_def* def, const dpc_policy* policy,
+                              dpc_error* error) {
+  const dpc_rollouts_def one = {.rollout = *def, .count = 1};
+  shared s = {.def = &one, .threads = 1};
+  worker w = {0};
+  const dpc_status status = make_worker(&w, &s, policy, error);
+  free_worker(&w);
+  return status;
 }
 
 dpc_status dpc_rollouts_run(const dpc_rollouts_def* def, const dpc_policy* policy,

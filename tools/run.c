@@ -55,6 +55,12 @@ static dpc_status load(run* r, dpc_config_section* sections, dpc_error* error) {
   DPC_TRY(dpc_cli_read_config(&r->cli, error));
   DPC_TRY(dpc_link_def_check(&r->link_def, error));
   DPC_TRY(dpc_controller_def_check(&r->controller_def, error));
+  if (r->controller_def.switching == DPC_SWITCHING_GUIDED) {
+    return dpc_fail(
+        error, DPC_ERR_CONFIG,
+        "controller.switching: guided takes many times as long as other plans do and is "
+        "for dpc eval only; prefix goes on from settled rows, too");
+  }
   if (r->def.policy[0] == '\0') {
     return dpc_fail(error, DPC_ERR_CONFIG, "run.policy: which file? (run.policy=FILE)");
   }
