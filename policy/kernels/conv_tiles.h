@@ -145,10 +145,15 @@ TILE_INLINE void tile_taps(const int np, const int nb, const dpc_conv_call* call
   }
 }
 
-// A group narrower than the others, at the end of odd numbers of channels: without constants.
+// A group narrower than the others, at the end of odd numbers of channels: without constants, but for
+// the network's last layer, which has few outputs.
 TILE_INLINE void tile_rest(const int np, const int nb, const dpc_conv_call* call, int channel,
                            const TILE_ELEMENT* weights) {
-  tile_samples(np, nb, call->taps, call->step, false, call, channel, weights);
+  if (TILE_HAS_CONSTANTS && call->taps == 1) {
+    tile_samples(np, nb, 1, call->step, false, call, channel, weights);
+  } else {
+    tile_samples(np, nb, call->taps, call->step, false, call, channel, weights);
+  }
 }
 
 #define TILE_GROUPS(name, NP, NB)                                                           \

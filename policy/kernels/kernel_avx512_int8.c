@@ -62,17 +62,22 @@ void dpc_conv_int8_avx512(const dpc_conv_call* call) {
 
 // --- rows as whole numbers -----------------------------------------------------------------------
 
-// NaN where a value is not finite.
+// Without their signs floats are in the order of their bits, and those that are not finite above all.
+static inline __m512i magnitude(const float* from) {
+  return _mm512_and_si512(_mm512_loadu_si512(from), _mm512_set1_epi32(0x7fffffff));
+}
+
 static float largest(const dpc_int8_call* call) {
-  __m512 most = _mm512_setzero_ps(), zero = _mm512_setzero_ps();
+  __m512i most = _mm512_setzero_si512();
   for (int t = 0; t < call->rows; ++t) {
     for (int c = 0; c < call->channels; c += DPC_LANES) {
-      const __m512 x = _mm512_loadu_ps(call->x + (ptrdiff_t)t * call->x_row + c);
-      most = _mm512_max_ps(most, _mm512_abs_ps(x));
-      zero = _mm512_fmadd_ps(x, _mm512_setzero_ps(), zero);
+      most = _mm512_max_epu32(most, magnitude(call->x + (ptrdiff_t)t * call->x_row + c));
     }
   }
-  return _mm512_reduce_max_ps(most) + _mm512_reduce_add_ps(zero);
+  const uint32_t bits = _mm512_reduce_max_epu32(most);
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
 }
 
 void dpc_to_int8_avx512(const dpc_int8_call* call) {

@@ -119,17 +119,25 @@ void dpc_conv_int8_generic(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_INT8);
 }
 
-void dpc_to_int8_generic(const dpc_int8_call* call) {
-  float most = 0, zero = 0;  // NaN where a value is not finite
+// Without their signs floats are in the order of their bits, and those that are not finite above all.
+static float largest(const dpc_int8_call* call) {
+  uint32_t most = 0;
   for (int t = 0; t < call->rows; ++t) {
     for (int c = 0; c < call->channels; ++c) {
-      const float x = call->x[(ptrdiff_t)t * call->x_row + c], magnitude = fabsf(x);
-      most = magnitude > most ? magnitude : most;
-      zero += 0 * x;
+      uint32_t bits;
+      memcpy(&bits, call->x + (ptrdiff_t)t * call->x_row + c, sizeof bits);
+      bits &= 0x7fffffffU;
+      most = bits > most ? bits : most;
     }
   }
-  const float per_unit = dpc_int8_per_unit(most + zero);
-  *call->unit = (most + zero) * (1.0F / DPC_INT8_MAX);
+  float value;
+  memcpy(&value, &most, sizeof value);
+  return value;
+}
+
+void dpc_to_int8_generic(const dpc_int8_call* call) {
+  const float most = largest(call), per_unit = dpc_int8_per_unit(most);
+  *call->unit = most * (1.0F / DPC_INT8_MAX);
   int32_t before = 0;
   for (int t = -call->border; t <= 0; ++t) call->sums[t] = 0;
   for (int t = 0; t < call->rows + call->border; ++t) {

@@ -79,7 +79,7 @@ typedef struct dpc_norm_call {
 } dpc_norm_call;
 
 /// Rows as whole numbers: out = x / unit, rounded to nearest, ties to even, where the unit is the
-/// largest magnitude of all rows / 127. Where a value is not finite, the unit is NaN.
+/// largest magnitude of all rows / 127. Where a value is not finite, the unit is not either.
 typedef struct dpc_int8_call {
   const float* x;  // rows of `channels`, a multiple of 16, x_row apart
   int x_row;
