@@ -111,8 +111,9 @@ static dpc_status take_values(const dpc_engine* e, int samples_max, dpc_arena* a
   return DPC_OK;
 }
 
-static dpc_status make_film_steps(const dpc_engine* e, const float* timesteps, int count,
-                                  dpc_arena* arena, dpc_engine_work* work, dpc_error* error) {
+static dpc_status make_film_steps(const dpc_engine* e, const float* timesteps,
+                                  const float* step_sizes, int count, dpc_arena* arena,
+                                  dpc_engine_work* work, dpc_error* error) {
   const size_t film = (size_t)e->film_size;
   work->count = count;
   work->film_steps = DPC_TAKE(arena, float, film*(size_t)count);
@@ -121,22 +122,23 @@ static dpc_status make_film_steps(const dpc_engine* e, const float* timesteps, i
   dpc_unet_work* scratch = NULL;
   DPC_TRY(dpc_unet_work_create(e->unet, 1, false, arena, &scratch, error));
   for (int i = 0; i < count; ++i) {
-    dpc_engine_film_step(e, scratch, timesteps[i], work->film_steps + film * (size_t)i);
+    dpc_engine_film_step(e, scratch, timesteps[i], step_sizes != NULL ? step_sizes[i] : 0.0f,
+                         work->film_steps + film * (size_t)i);
   }
   dpc_arena_release(arena, mark);
   return DPC_OK;
 }
 
-dpc_status dpc_engine_work_create(const dpc_engine* engine, const float* timesteps, int count,
-                                  int samples_max, dpc_arena* arena, dpc_engine_work** out,
-                                  dpc_error* error) {
+dpc_status dpc_engine_work_create(const dpc_engine* engine, const float* timesteps,
+                                  const float* step_sizes, int count, int samples_max,
+                                  dpc_arena* arena, dpc_engine_work** out, dpc_error* error) {
   DPC_ASSERT(count >= 1 && samples_max >= 1);
   const size_t mark = dpc_arena_mark(arena);
   dpc_engine_work* work = DPC_TAKE(arena, dpc_engine_work, 1);
   if (work == NULL) return dpc_arena_full(arena, "the engine's work area", error);
   dpc_status status = take_values(engine, samples_max, arena, work, error);
   if (status == DPC_OK) {
-    status = make_film_steps(engine, timesteps, count, arena, work, error);
+    status = make_film_steps(engine, timesteps, step_sizes, count, arena, work, error);
   }
   if (status == DPC_OK) status = dpc_team_create(engine->threads, arena, &work->team, error);
   if (status != DPC_OK) {

@@ -4,7 +4,8 @@
 /// Weights are packed once, in the order and layout in which the kernels read them. What does not
 /// change is not computed again: FiLM's linear layer acts on mish([embedded timestep, observations]),
 /// so its part of each timestep is a table made at start, and its part of the observations is
-/// computed once per chunk; the timestep's network never runs in the loop.
+/// computed once per chunk; the timestep's network never runs in the loop. A step size
+/// (dpc_unet_def) is known at start as well, and costs nothing.
 ///
 /// A step reads all weights and does little with each, so it is a stream through memory: samples
 /// that are denoised together share one, and threads that share a step have each a part of it. Neither
@@ -68,14 +69,15 @@ DPC_NODISCARD dpc_status dpc_engine_create(const dpc_engine_def* def, const dpc_
 /// Allocates: no. Blocks: no. Thread: any.
 dpc_engine_info dpc_engine_describe(const dpc_engine* engine);
 
-/// Make a work area for the `count` timesteps of a sampler's grid, and for up to `samples_max`
-/// samples at once. It has the threads that help its owner (policy/team.h). dpc_gemm_start comes
-/// before.
+/// Make a work area for the `count` timesteps of a sampler's grid, with their step sizes, and for up
+/// to `samples_max` samples at once. `step_sizes` may be NULL, as in dpc_unet_forward. It has the
+/// threads that help its owner (policy/team.h). dpc_gemm_start comes before.
 /// Allocates: from the arena; thread stacks when there is more than one. Blocks: no. Thread: start-up
 /// only.
 DPC_NODISCARD dpc_status dpc_engine_work_create(const dpc_engine* engine, const float* timesteps,
-                                                int count, int samples_max, dpc_arena* arena,
-                                                dpc_engine_work** out, dpc_error* error);
+                                                const float* step_sizes, int count, int samples_max,
+                                                dpc_arena* arena, dpc_engine_work** out,
+                                                dpc_error* error);
 
 /// Stop the work area's threads; the memory is the arena's. NULL is left alone.
 /// Allocates: no. Blocks: until they have ended. Thread: the work area's owner.

@@ -58,10 +58,10 @@ dpc_status dpc_engine_film_pack(dpc_engine* e, dpc_arena* arena, dpc_error* erro
 }
 
 void dpc_engine_film_step(const dpc_engine* e, dpc_unet_work* scratch, float timestep,
-                          float* film) {
+                          float step_size, float* film) {
   const dpc_unet* u = e->unet;
   const dpc_unet_pass pass = {.unet = u, .params = e->params, .work = scratch, .batch = 1};
-  dpc_unet_embed_forward(&pass, &timestep);
+  dpc_unet_embed_forward(&pass, &timestep, &step_size);
   float rows[2 * DPC_CHANNELS_MAX];
   for (int i = 0; i < e->op_count; ++i) {
     const dpc_engine_norm* op = film_at(e, i);

@@ -135,8 +135,8 @@ DPC_NODISCARD dpc_status dpc_engine_pack(dpc_engine* engine, dpc_arena* arena, d
 DPC_NODISCARD dpc_status dpc_engine_film_pack(dpc_engine* engine, dpc_arena* arena,
                                               dpc_error* error);
 
-/// Write film [film_size]: what `timestep` adds to FiLM, without the bias. `scratch` is a work
-/// area of the network.
+/// Write film [film_size]: what `timestep` and `step_size` add to FiLM, without the bias. `scratch`
+/// is a work area of the network.
 /// Allocates: no. Blocks: no. Thread: any, one scratch each.
 void dpc_engine_film_step(const dpc_engine* engine, dpc_unet_work* scratch, float timestep,
-                          float* film);
+                          float step_size, float* film);

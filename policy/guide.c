@@ -107,7 +107,7 @@ void dpc_guide_predict(dpc_guide* guide, int at, float t, const float* cond, con
                        float* prediction) {
   DPC_ASSERT(at >= 0 && at < guide->chunks_max);
   const wanted* w = &guide->chunks[at];
-  dpc_unet_forward(guide->unet, guide->params, guide->work, 1, x, &t, cond, prediction);
+  dpc_unet_forward(guide->unet, guide->params, guide->work, 1, x, &t, NULL, cond, prediction);
   if (w->settled + w->near == 0) return;
   const dpc_noise_level level = dpc_schedule_level(guide->schedule, (double)t);
   const dpc_reading reading = dpc_schedule_reading(guide->schedule, level);

@@ -96,7 +96,7 @@ static dpc_status create_engine_work(const dpc_policy* policy, dpc_arena* arena,
   float* timesteps = DPC_TAKE(arena, float, steps);
   if (timesteps == NULL) return dpc_arena_full(arena, "a policy's work area", error);
   for (int i = 0; i < steps; ++i) timesteps[i] = dpc_sampler_timestep(work->sampler, i);
-  return dpc_engine_work_create(policy->engine, timesteps, steps, work->chunks_max, arena,
+  return dpc_engine_work_create(policy->engine, timesteps, NULL, steps, work->chunks_max, arena,
                                 &work->engine, error);
 }
 

@@ -46,10 +46,11 @@ static const float* level_forward(const dpc_unet_pass* p, const dpc_unet_level* 
 }
 
 void dpc_unet_forward(const dpc_unet* unet, const float* params, dpc_unet_work* work, int batch,
-                      const float* sample, const float* timestep, const float* cond, float* out) {
+                      const float* sample, const float* timestep, const float* step_size,
+                      const float* cond, float* out) {
   DPC_ASSERT(batch >= 1 && batch <= work->batch_max);
   const dpc_unet_pass p = {.unet = unet, .params = params, .work = work, .batch = batch};
-  dpc_unet_condition_forward(&p, timestep, cond);
+  dpc_unet_condition_forward(&p, timestep, step_size, cond);
 
   const int horizon = unet->def.horizon;
   swap_axes(batch, horizon, dpc_unet_row(&unet->def), sample, work->sample);

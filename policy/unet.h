@@ -22,8 +22,10 @@ typedef struct dpc_unet_def {
   int kernel_size;         // taps, odd
   int group_count;         // of the group normalisation
   int step_embed_dim;      // of the timestep's embedding, even
-  int mask_dim;  // 1: a row that goes in ends with whether it is settled, 1 or 0; from how
-                 // it was trained, not a setting
+  int mask_dim;       // 1: a row that goes in ends with whether it is settled, 1 or 0; from how
+                      // it was trained, not a setting
+  int step_size_dim;  // 1: it is also told how far its answer will be followed (shortcut models,
+                      // Frans et al. 2024, arXiv 2410.12557); from how it was trained, too
 } dpc_unet_def;
 
 /// Values in a row that goes in. What comes out has input_dim.
@@ -93,6 +95,12 @@ void dpc_unet_tensor_export(const dpc_unet* unet, int i, const float* params, fl
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_unet_tensor_import(const dpc_unet* unet, int i, const float* reference, float* params);
 
+/// Copy the parameters of `from`, which is not told step sizes, into those of `unet`, its twin that
+/// may be: it then answers as `from` does, whatever the step size.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_unet_adopt(const dpc_unet* unet, const dpc_unet* from, const float* from_params,
+                    float* params);
+
 /// Draw initial parameters from the distributions PyTorch uses: weights and biases uniform within
 /// 1 / sqrt(fan in), normalisations 1 and 0.
 /// Allocates: no. Blocks: no. Thread: any.
@@ -111,12 +119,15 @@ DPC_NODISCARD dpc_status dpc_unet_work_create(const dpc_unet* unet, int batch_ma
 /// batch     1 .. batch_max
 /// sample    [batch][horizon][dpc_unet_row], noisy chunks, normalised
 /// timestep  [batch], of the noise schedule
+/// step_size [batch], in timesteps; NULL: 0, which is the answer at x_t itself. Read only by a
+///           network that is told
 /// cond      [batch][global_cond_dim], normalised observation histories
 /// out       [batch][horizon][input_dim]
 /// Same inputs, same build, same CPU type: same bits.
 /// Allocates: no. Blocks: no. Thread: any, one work area each.
 void dpc_unet_forward(const dpc_unet* unet, const float* params, dpc_unet_work* work, int batch,
-                      const float* sample, const float* timestep, const float* cond, float* out);
+                      const float* sample, const float* timestep, const float* step_size,
+                      const float* cond, float* out);
 
 /// The way back, after a forward with the same params, batch, sample and cond.
 ///

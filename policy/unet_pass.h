@@ -26,7 +26,7 @@ typedef struct dpc_unet_level_work {
 struct dpc_unet_work {
   int batch_max;
   bool with_backward;
-  float* embed;        // [batch][step_embed_dim], sines of the timestep
+  float* embed;        // [batch][dpc_unet_embed_dim], sines of timestep and step size
   float* hidden;       // [batch][4 * step_embed_dim]
   float* hidden_mish;  // likewise
   float* cond;         // [batch][cond_dim]
@@ -88,13 +88,14 @@ void dpc_unet_residual_backward(const dpc_unet_pass* p, const dpc_unet_residual*
                                 const dpc_unet_residual_work* w, const float* in,
                                 const float* grad_out, float* grad_in);
 
-/// The timestep's columns of work->cond and work->cond_mish alone.
+/// The columns of work->cond and work->cond_mish alone that timestep and step size decide.
 /// Allocates: no. Blocks: no. Thread: any, one work area each.
-void dpc_unet_embed_forward(const dpc_unet_pass* p, const float* timestep);
+void dpc_unet_embed_forward(const dpc_unet_pass* p, const float* timestep, const float* step_size);
 
-/// From timestep [batch] and cond [batch][global_cond_dim] to work->cond_mish.
+/// From timestep and step_size [batch], and cond [batch][global_cond_dim], to work->cond_mish.
 /// Allocates: no. Blocks: no. Thread: any, one work area each.
-void dpc_unet_condition_forward(const dpc_unet_pass* p, const float* timestep, const float* cond);
+void dpc_unet_condition_forward(const dpc_unet_pass* p, const float* timestep,
+                                const float* step_size, const float* cond);
 
 /// From work->grad_cond, by cond_mish on entry; writes grad_cond [batch][global_cond_dim] unless it
 /// is NULL.

@@ -174,7 +174,8 @@ static void plan_network(planner* p) {
     snprintf(name, sizeof name, "mid_modules.%d", i);
     u->mid[i] = plan_residual(p, name, deepest, deepest, u->def.horizon >> (u->levels - 1));
   }
-  plan_linear(p, "diffusion_step_encoder.1", embed, 4 * embed, &u->step_weight1, &u->step_bias1);
+  plan_linear(p, "diffusion_step_encoder.1", dpc_unet_embed_dim(&u->def), 4 * embed,
+              &u->step_weight1, &u->step_bias1);
   plan_linear(p, "diffusion_step_encoder.3", 4 * embed, embed, &u->step_weight2, &u->step_bias2);
   plan_up(p);
   plan_down(p);
@@ -188,6 +189,7 @@ dpc_status dpc_unet_create(const dpc_unet_def* def, dpc_arena* arena, dpc_unet**
   DPC_TRY(dpc_unet_def_check(def, error));
   DPC_ASSERT(def->input_dim >= 1 && def->global_cond_dim >= 0);
   DPC_ASSERT(def->mask_dim == 0 || def->mask_dim == 1);
+  DPC_ASSERT(def->step_size_dim == 0 || def->step_size_dim == 1);
   const size_t mark = dpc_arena_mark(arena);
   dpc_unet* unet = DPC_TAKE(arena, dpc_unet, 1);
   if (unet == NULL) return dpc_arena_full(arena, "the network's plan", error);
@@ -265,6 +267,24 @@ void dpc_unet_tensor_export(const dpc_unet* unet, int i, const float* params, fl
 void dpc_unet_tensor_import(const dpc_unet* unet, int i, const float* reference, float* params) {
   const dpc_unet_tensor* tensor = dpc_unet_tensor_at(unet, i);
   copy_tensor(tensor, NULL, NULL, reference, params + tensor->offset);
+}
+
+// Only the step encoder's first weights differ, by columns for what is told more: those become zero.
+void dpc_unet_adopt(const dpc_unet* unet, const dpc_unet* from, const float* from_params,
+                    float* params) {
+  DPC_ASSERT(from->def.step_size_dim == 0 && from->tensor_count == unet->tensor_count);
+  memset(params, 0, sizeof(float) * unet->param_count);
+  for (int i = 0; i < unet->tensor_count; ++i) {
+    const dpc_unet_tensor *to = &unet->tensors[i], *tensor = &from->tensors[i];
+    DPC_ASSERT(to->storage == tensor->storage);
+    const size_t rows = (size_t)tensor->shape[0];
+    const size_t width = tensor->count / rows, wider = to->count / rows;
+    DPC_ASSERT(width == wider || to->offset == unet->step_weight1);
+    for (size_t row = 0; row < rows; ++row) {
+      memcpy(params + to->offset + row * wider, from_params + tensor->offset + row * width,
+             sizeof(float) * width);
+    }
+  }
 }
 
 void dpc_unet_init(const dpc_unet* unet, dpc_rng_key key, float* params) {

@@ -52,3 +52,9 @@ struct dpc_unet {
   dpc_unet_tensor* tensors;
   int tensor_count;
 };
+
+/// Values that the step encoder is given: the embedded timestep, and the step size beside it.
+/// Allocates: no. Blocks: no. Thread: any.
+static inline int dpc_unet_embed_dim(const dpc_unet_def* def) {
+  return def->step_embed_dim * (1 + def->step_size_dim);
+}

@@ -69,9 +69,9 @@ static void take_level(const dpc_unet_level* level, int batch, bool up, dpc_aren
 
 static void take_condition(const dpc_unet* u, int batch, dpc_arena* arena, bool* full,
                            dpc_unet_work* w) {
-  const size_t embed = (size_t)batch * u->def.step_embed_dim;
+  const size_t embed = (size_t)batch * (size_t)u->def.step_embed_dim;
   const size_t cond = (size_t)batch * u->cond_dim;
-  w->embed = take(arena, embed, full);
+  w->embed = take(arena, (size_t)batch * (size_t)dpc_unet_embed_dim(&u->def), full);
   w->hidden = take(arena, 4 * embed, full);
   w->hidden_mish = take(arena, 4 * embed, full);
   w->grad_hidden = take(arena, 4 * embed, full);

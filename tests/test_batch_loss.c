@@ -111,7 +111,7 @@ static double window_error(const bench* b, int i, int* free_count) {
   }
   dpc_unet_work* work = NULL;
   assert_ok(dpc_unet_work_create(b->unet, 1, false, &arena, &work, &error), &error);
-  dpc_unet_forward(b->unet, b->params, work, 1, given, &t, cond, out);
+  dpc_unet_forward(b->unet, b->params, work, 1, given, &t, NULL, cond, out);
   dpc_schedule_target(b->schedule, level, clean, noise, HORIZON * DIM, clean);
   double sum = 0;
   for (int k = settled * DIM; k < HORIZON * DIM; ++k) {

@@ -147,7 +147,7 @@ static void walk(const lesson_data* data, int i, float* way) {
   float timesteps[10], velocity[CHUNK];
   for (int k = 0; k < 10; ++k) timesteps[k] = 100.0f - 10.0f * (float)k;
   assert_ok(dpc_engine_create(&def, teacher.unet, teacher.params, &arena, &engine, &error), &error);
-  assert_ok(dpc_engine_work_create(engine, timesteps, 10, 1, &arena, &work, &error), &error);
+  assert_ok(dpc_engine_work_create(engine, timesteps, NULL, 10, 1, &arena, &work, &error), &error);
   for (int k = 0; k < CHUNK; ++k) way[k] = 0.5f * data->noise[i * CHUNK + k];
   dpc_engine_observe(engine, work, 1, data->cond + (ptrdiff_t)i * SMALL_N_OBS * OBS);
   for (int step = 0; step < 10; ++step, way += CHUNK) {
@@ -183,7 +183,7 @@ static void ask(const float* params, const float* x, float timestep, const float
   const size_t mark = dpc_arena_mark(&arena);
   dpc_unet_work* work = NULL;
   assert_ok(dpc_unet_work_create(teacher.unet, 1, false, &arena, &work, &error), &error);
-  dpc_unet_forward(teacher.unet, params, work, 1, x, &timestep, cond, velocity);
+  dpc_unet_forward(teacher.unet, params, work, 1, x, &timestep, NULL, cond, velocity);
   dpc_arena_release(&arena, mark);
 }
 

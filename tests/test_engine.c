@@ -52,6 +52,11 @@ static dpc_unet_def with_mask(dpc_unet_def def) {
   return def;
 }
 
+static dpc_unet_def with_step_size(dpc_unet_def def) {
+  def.step_size_dim = 1;
+  return def;
+}
+
 // What the plain network reads of rows of which the first `settled` are: each with its mark.
 static void mark_rows(const dpc_unet_def* def, const float* sample, int settled, float* given) {
   for (int t = 0; t < def->horizon; ++t) {
@@ -62,7 +67,7 @@ static void mark_rows(const dpc_unet_def* def, const float* sample, int settled,
 
 // Largest difference of the engine from the plain network at three timesteps, one chunk.
 static double difference(const dpc_unet* unet, const float* params, int precision) {
-  static const float timesteps[] = {0, 37.5F, 99};
+  static const float timesteps[] = {0, 37.5F, 99}, sizes[] = {0, 6.25F, 50};
   const dpc_unet_def* def = dpc_unet_settings(unet);
   const int count = def->horizon * def->input_dim;
   const size_t mark = dpc_arena_mark(&arena);
@@ -76,7 +81,7 @@ static double difference(const dpc_unet* unet, const float* params, int precisio
   const dpc_engine_def settings = {.precision = precision, .threads = 1};
   assert_ok(dpc_unet_work_create(unet, 1, false, &arena, &plain, &error), &error);
   assert_ok(dpc_engine_create(&settings, unet, params, &arena, &engine, &error), &error);
-  assert_ok(dpc_engine_work_create(engine, timesteps, 3, 1, &arena, &work, &error), &error);
+  assert_ok(dpc_engine_work_create(engine, timesteps, sizes, 3, 1, &arena, &work, &error), &error);
   double worst = 0;
   for (int chunk = 0; chunk < 2; ++chunk) {
     dpc_rng_normal((dpc_rng_key){3, 0}, DPC_STREAM_TEST, chunk, 0, count, sample);
@@ -86,7 +91,7 @@ static double difference(const dpc_unet* unet, const float* params, int precisio
     if (def->mask_dim > 0) dpc_engine_settle(engine, work, 0, settled);
     mark_rows(def, sample, settled, given);
     for (int i = 0; i < 3; ++i) {
-      dpc_unet_forward(unet, params, plain, 1, given, timesteps + i, cond, expected);
+      dpc_unet_forward(unet, params, plain, 1, given, timesteps + i, sizes + i, cond, expected);
       dpc_engine_step(engine, work, i, 1, sample, out);
       for (int j = 0; j < count; ++j) {
         assert_true(isfinite(out[j]));
@@ -125,7 +130,8 @@ static void step_together(const dpc_unet* unet, const float* params, int precisi
   dpc_engine_work* work = NULL;
   const dpc_engine_def settings = {.precision = precision, .threads = threads};
   assert_ok(dpc_engine_create(&settings, unet, params, &arena, &engine, &error), &error);
-  assert_ok(dpc_engine_work_create(engine, timesteps, 2, samples, &arena, &work, &error), &error);
+  assert_ok(dpc_engine_work_create(engine, timesteps, NULL, 2, samples, &arena, &work, &error),
+            &error);
   for (int first = 0; first < 3; first += samples) {
     const int at = first + samples <= 3 ? first : 3 - samples;
     dpc_engine_observe(engine, work, samples, cond + (ptrdiff_t)at * given);
@@ -202,6 +208,7 @@ static void test_odd_shapes(void** state) {
       with_mask(make_def((dpc_int_list){2, {8, 16}}, 2, 3, 4, 2)),
       with_mask(make_def((dpc_int_list){3, {6, 18, 33}}, 20, 7, 3, 16)),
       with_mask(make_def((dpc_int_list){2, {8, 16}}, 6, 5, 4, 7)),
+      with_step_size(make_def((dpc_int_list){2, {12, 20}}, 12, 5, 4, 3)),
   };
   for (int i = 0; i < DPC_COUNT(defs); ++i) check_random(&defs[i]);
 }
@@ -243,7 +250,8 @@ static void check_golden(const char* folder, const char* name) {
     dpc_engine_work* work = NULL;
     assert_ok(dpc_engine_create(&settings, pair.unet, pair.params, &arena, &engine, &error),
               &error);
-    assert_ok(dpc_engine_work_create(engine, pair.timestep, pair.batch, 1, &arena, &work, &error),
+    assert_ok(dpc_engine_work_create(engine, pair.timestep, pair.step_size, pair.batch, 1, &arena,
+                                     &work, &error),
               &error);
     for (int b = 0; b < pair.batch; ++b) {
       dpc_engine_observe(engine, work, 1, pair.cond + (size_t)b * (size_t)def->global_cond_dim);
@@ -263,6 +271,7 @@ static void test_golden(void** state) {
   check_golden(golden, "unet_one_level");
   check_golden(golden, "unet_small");
   check_golden(golden, "unet_three_levels");
+  check_golden(golden, "unet_step_size");
 }
 
 // Others of the same kind, where they are.

@@ -217,18 +217,20 @@ static void add_case(dpc_json* cases, const dpc_unet* unet, const float* params,
   const int chunk = batch * def->horizon * dpc_unet_row(def), given = batch * def->global_cond_dim;
   const dpc_rng_key key = {number, 0};
   float *sample = DPC_TAKE(&arena, float, chunk), *cond = DPC_TAKE(&arena, float, given);
-  float timestep[BATCH_MAX];
+  float timestep[BATCH_MAX], step_size[BATCH_MAX];
   dpc_rng_normal(key, DPC_STREAM_TEST, 0, 0, chunk, sample);
   dpc_rng_normal(key, DPC_STREAM_TEST, 1, 0, given, cond);
   for (int i = 0; i < batch; ++i) timestep[i] = (float)((number * 31 + (uint32_t)i * 17) % 100);
+  for (int i = 0; i < batch; ++i) step_size[i] = 100.0f / (float)(1 << (((int)number + i) % 5));
   dpc_unet_work* work = NULL;
   assert_ok(dpc_unet_work_create(unet, batch, false, &arena, &work, &error), &error);
-  dpc_unet_forward(unet, params, work, batch, sample, timestep, cond, expected);
+  dpc_unet_forward(unet, params, work, batch, sample, timestep, step_size, cond, expected);
 
   dpc_json* json = dpc_json_push(cases, dpc_json_object());
   dpc_json_set_int(json, "batch", batch);
   push_floats(json, "sample", chunk, sample);
   push_floats(json, "timestep", batch, timestep);
+  push_floats(json, "step_size", batch, step_size);
   push_floats(json, "cond", given, cond);
 }
 
@@ -276,10 +278,11 @@ static void compare(const dpc_unet* unet, const float* params, dpc_onnx_form for
 static void computes_what_random_networks_compute(void** state) {
   (void)state;
   static const dpc_unet_def defs[] = {
-      {1, 3, 4, {1, {8}}, 1, 2, 4, 0},
-      {2, 40, 16, {2, {16, 32}}, 3, 4, 16, 0},
-      {7, 9, 24, {4, {8, 24, 16, 32}}, 5, 8, 32, 0},
-      {2, 5, 8, {2, {8, 16}}, 3, 4, 8, 1},
+      {1, 3, 4, {1, {8}}, 1, 2, 4, 0, 0},
+      {2, 40, 16, {2, {16, 32}}, 3, 4, 16, 0, 0},
+      {7, 9, 24, {4, {8, 24, 16, 32}}, 5, 8, 32, 0, 0},
+      {2, 5, 8, {2, {8, 16}}, 3, 4, 8, 1, 0},
+      {2, 5, 8, {2, {8, 16}}, 3, 4, 8, 0, 1},
   };
   for (int i = 0; i < DPC_COUNT(defs); ++i) {
     const size_t mark = dpc_arena_mark(&arena);

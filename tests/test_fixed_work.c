@@ -97,7 +97,8 @@ static void make_network(const dpc_unet_def* def, int precision, network* n) {
   assert_non_null(params);
   dpc_unet_init(unet, (dpc_rng_key){1, 2}, params);
   assert_ok(dpc_engine_create(&settings, unet, params, &arena, &n->engine, &error), &error);
-  assert_ok(dpc_engine_work_create(n->engine, timesteps, 1, 1, &arena, &n->work, &error), &error);
+  assert_ok(dpc_engine_work_create(n->engine, timesteps, NULL, 1, 1, &arena, &n->work, &error),
+            &error);
 }
 
 static void check_steps(const dpc_unet_def* def, int precision, int inputs) {

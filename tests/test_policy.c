@@ -84,7 +84,8 @@ static void act_by_hand(const dpc_sampler_def* def, uint32_t plan, float* chunk)
   float timesteps[100];
   const int count = dpc_sampler_steps(sampler);
   for (int i = 0; i < count; ++i) timesteps[i] = dpc_sampler_timestep(sampler, i);
-  assert_ok(dpc_engine_work_create(engine, timesteps, count, 1, &arena, &work, &error), &error);
+  assert_ok(dpc_engine_work_create(engine, timesteps, NULL, count, 1, &arena, &work, &error),
+            &error);
   float cond[N_OBS * OBS_DIM], x[CHUNK], memory[CHUNK], prediction[CHUNK], noise[CHUNK];
   for (int i = 0; i < N_OBS * OBS_DIM; ++i) {
     cond[i] = obs[i] * obs_scale[i % OBS_DIM] + obs_offset[i % OBS_DIM];

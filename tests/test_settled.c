@@ -134,7 +134,7 @@ static void act_by_hand(const subject* s, const dpc_sampler_def* def, int rows, 
       *to++ = x[j];
       if (trained && j % SMALL_ACTION == SMALL_ACTION - 1) *to++ = j / SMALL_ACTION < rows;
     }
-    dpc_unet_forward(s->unet, s->params, work, 1, given, &t, cond, prediction);
+    dpc_unet_forward(s->unet, s->params, work, 1, given, &t, NULL, cond, prediction);
     dpc_rng_normal(key, DPC_STREAM_POLICY_NOISE, 5, (uint32_t)i + 1, CHUNK, noise);
     dpc_sampler_step(sampler, i, prediction, noise, CHUNK, x, memory);
   }

@@ -44,12 +44,12 @@ typedef struct network {
   dpc_unet* unet;
   dpc_unet_work* work;
   float *params, *grads, *sample, *cond, *out;
-  float timestep[BATCH];
+  float timestep[BATCH], step_size[BATCH];
   size_t count, given, rows, conds;
 } network;
 
 static network make_network_of(const dpc_unet_def* def) {
-  network n = {.timestep = {0, 17, 99}};
+  network n = {.timestep = {0, 17, 99}, .step_size = {0, 12.5, 50}};
   assert_ok(dpc_unet_create(def, &arena, &n.unet, &error), &error);
   assert_ok(dpc_unet_work_create(n.unet, BATCH, true, &arena, &n.work, &error), &error);
   n.count = dpc_unet_param_count(n.unet);
@@ -74,7 +74,8 @@ static network make_network(void) {
 }
 
 static void run(network* n, int batch) {
-  dpc_unet_forward(n->unet, n->params, n->work, batch, n->sample, n->timestep, n->cond, n->out);
+  dpc_unet_forward(n->unet, n->params, n->work, batch, n->sample, n->timestep, n->step_size,
+                   n->cond, n->out);
 }
 
 static void test_tensors_survive_export_and_import(void** state) {
@@ -138,7 +139,7 @@ static void test_samples_are_independent(void** state) {
   run(&n, BATCH);
   memcpy(together, n.out, sizeof(float) * n.rows);
   for (int b = 0; b < BATCH; ++b) {
-    dpc_unet_forward(n.unet, n.params, n.work, 1, n.sample + (size_t)b * size, n.timestep + b,
+    dpc_unet_forward(n.unet, n.params, n.work, 1, n.sample + (size_t)b * size, n.timestep + b, NULL,
                      n.cond + (size_t)b * n.conds / BATCH, n.out);
     for (size_t i = 0; i < size; ++i) assert_near(n.out[i], together[(size_t)b * size + i], 1e-5);
   }
@@ -184,12 +185,13 @@ static void assert_slope(network* n, size_t count, float* values, const float* g
   assert_near(slope / square, 1, 5e-3);  // third derivatives, and rounding
 }
 
-// By the parameters and by the sample, without and with a mask.
+// By the parameters and by the sample, without and with a mask, and told step sizes or not.
 static void test_directional_derivative(void** state) {
   (void)state;
-  for (int mask = 0; mask <= 1; ++mask) {
+  for (int told = 0; told < 4; ++told) {
     dpc_unet_def def = make_def();
-    def.mask_dim = mask;
+    def.mask_dim = told % 2;
+    def.step_size_dim = told / 2;
     network n = make_network_of(&def);
     float* by_sample = DPC_TAKE(&arena, float, n.given);
     run(&n, BATCH);
@@ -219,6 +221,74 @@ static void test_a_mask_widens_the_first_convolutions(void** state) {
     assert_int_equal(b->shape[1], a->shape[1] + 1);
   }
   assert_int_equal(widened, 2);
+}
+
+// --- step sizes ----------------------------------------------------------------------------------
+
+static dpc_unet_def make_told(void) {
+  dpc_unet_def def = make_def();
+  def.step_size_dim = 1;
+  return def;
+}
+
+static double apart(size_t count, const float* a, const float* b) {
+  double most = 0;
+  for (size_t i = 0; i < count; ++i) most = fmax(most, fabs((double)a[i] - (double)b[i]));
+  return most;
+}
+
+static void test_a_step_size_is_heard(void** state) {
+  (void)state;
+  const dpc_unet_def def = make_told();
+  network n = make_network_of(&def);
+  float* before = DPC_TAKE(&arena, float, n.rows);
+  const size_t size = n.rows / BATCH;
+  run(&n, BATCH);
+  memcpy(before, n.out, sizeof(float) * n.rows);
+  n.step_size[1] = 25;
+  run(&n, BATCH);
+  assert_memory_equal(n.out, before, sizeof(float) * size);
+  assert_true(apart(size, n.out + size, before + size) > 1e-3);
+  // none is 0
+  memset(n.step_size, 0, sizeof n.step_size);
+  run(&n, BATCH);
+  memcpy(before, n.out, sizeof(float) * n.rows);
+  dpc_unet_forward(n.unet, n.params, n.work, BATCH, n.sample, n.timestep, NULL, n.cond, n.out);
+  assert_memory_equal(n.out, before, sizeof(float) * n.rows);
+}
+
+static void test_who_is_not_told_does_not_hear(void** state) {
+  (void)state;
+  network n = make_network();
+  float* before = DPC_TAKE(&arena, float, n.rows);
+  run(&n, BATCH);
+  memcpy(before, n.out, sizeof(float) * n.rows);
+  n.step_size[1] = 25;
+  run(&n, BATCH);
+  assert_memory_equal(n.out, before, sizeof(float) * n.rows);
+}
+
+// The same names and shapes, but for columns of one tensor, which begin as zeros.
+static void test_a_twin_that_is_told_begins_as_the_other(void** state) {
+  (void)state;
+  const dpc_unet_def def = make_told();
+  network plain = make_network(), told = make_network_of(&def);
+  assert_int_equal(dpc_unet_tensor_count(plain.unet), dpc_unet_tensor_count(told.unet));
+  for (int i = 0; i < dpc_unet_tensor_count(plain.unet); ++i) {
+    const dpc_unet_tensor* a = dpc_unet_tensor_at(plain.unet, i);
+    const dpc_unet_tensor* b = dpc_unet_tensor_at(told.unet, i);
+    const bool wider = strcmp(a->name, "diffusion_step_encoder.1.weight") == 0;
+    assert_string_equal(a->name, b->name);
+    assert_int_equal(b->count, a->count * (wider ? 2 : 1));
+  }
+  dpc_unet_adopt(told.unet, plain.unet, plain.params, told.params);
+  run(&plain, BATCH);
+  run(&told, BATCH);
+  assert_true(apart(plain.rows, plain.out, told.out) < 1e-6);
+  // and one that is not told is a copy
+  float* copy = DPC_TAKE(&arena, float, plain.count);
+  dpc_unet_adopt(plain.unet, plain.unet, plain.params, copy);
+  assert_memory_equal(copy, plain.params, sizeof(float) * plain.count);
 }
 
 static void test_settings_that_do_not_fit(void** state) {
@@ -264,6 +334,9 @@ int main(void) {
       TEST(test_gradients_accumulate),
       TEST(test_directional_derivative),
       TEST(test_a_mask_widens_the_first_convolutions),
+      TEST(test_a_step_size_is_heard),
+      TEST(test_who_is_not_told_does_not_hear),
+      TEST(test_a_twin_that_is_told_begins_as_the_other),
       TEST(test_settings_that_do_not_fit),
       TEST(test_full_arena),
   };

@@ -49,15 +49,20 @@ static void add_weights(dpc_onnx_graph* g, const dpc_unet* unet, const float* pa
 }
 
 static void add_ends(dpc_onnx_graph* g, const dpc_unet_def* def) {
-  Onnx__ValueInfoProto** values = DPC_TAKE(g->arena, Onnx__ValueInfoProto*, 4);
+  Onnx__ValueInfoProto** values = DPC_TAKE(g->arena, Onnx__ValueInfoProto*, 5);
   DPC_ASSERT(values != NULL);
-  values[0] = dpc_onnx_value(g, "sample", 3, (int64_t[]){0, def->horizon, dpc_unet_row(def)});
-  values[1] = dpc_onnx_value(g, "timestep", 1, (int64_t[]){0});
-  values[2] = dpc_onnx_value(g, "cond", 2, (int64_t[]){0, def->global_cond_dim});
-  values[3] = dpc_onnx_value(g, "prediction", 3, (int64_t[]){0, def->horizon, def->input_dim});
+  int inputs = 0;
+  values[inputs++] =
+      dpc_onnx_value(g, "sample", 3, (int64_t[]){0, def->horizon, dpc_unet_row(def)});
+  values[inputs++] = dpc_onnx_value(g, "timestep", 1, (int64_t[]){0});
+  if (def->step_size_dim > 0) {
+    values[inputs++] = dpc_onnx_value(g, "step_size", 1, (int64_t[]){0});
+  }
+  values[inputs++] = dpc_onnx_value(g, "cond", 2, (int64_t[]){0, def->global_cond_dim});
+  values[inputs] = dpc_onnx_value(g, "prediction", 3, (int64_t[]){0, def->horizon, def->input_dim});
   g->proto.input = values;
-  g->proto.n_input = 3;
-  g->proto.output = values + 3;
+  g->proto.n_input = (size_t)inputs;
+  g->proto.output = values + inputs;
   g->proto.n_output = 1;
 }
 

@@ -74,7 +74,17 @@ static const char* add_levels(const unet_export* e, const char* x) {
   return x;
 }
 
-// Sines, then cosines, of the timestep at falling rates.
+// Sines, then cosines, of the times called `name`, at the rates in `row`.
+static const char* add_sines(dpc_onnx_graph* g, const char* name, const char* row) {
+  const char* column = dpc_onnx_ints(g, 2, (int64_t[]){-1, 1});
+  const char* angles = DPC_ONNX_NODE(g, "Mul", DPC_ONNX_NODE(g, "Reshape", name, column), row);
+  const char* sines = DPC_ONNX_NODE(g, "Sin", angles);
+  const char* embedding = DPC_ONNX_NODE(g, "Concat", sines, DPC_ONNX_NODE(g, "Cos", angles));
+  dpc_onnx_set_int(g, "axis", 1);
+  return embedding;
+}
+
+// The timestep at falling rates, and the step size beside it.
 static const char* add_embedding(const unet_export* e) {
   dpc_onnx_graph* g = e->layers.g;
   const int half = e->layers.def->step_embed_dim / 2;
@@ -82,11 +92,9 @@ static const char* add_embedding(const unet_export* e) {
   DPC_ASSERT(rates != NULL);
   for (int i = 0; i < half; ++i) rates[i] = (float)exp(-log(10000.0) / (half - 1) * i);
   const char* row = dpc_onnx_floats(g, "const/rates", 2, (int64_t[]){1, half}, rates);
-  const char* column = dpc_onnx_ints(g, 2, (int64_t[]){-1, 1});
-  const char* angles =
-      DPC_ONNX_NODE(g, "Mul", DPC_ONNX_NODE(g, "Reshape", "timestep", column), row);
-  const char* sines = DPC_ONNX_NODE(g, "Sin", angles);
-  const char* embedding = DPC_ONNX_NODE(g, "Concat", sines, DPC_ONNX_NODE(g, "Cos", angles));
+  const char* embedding = add_sines(g, "timestep", row);
+  if (e->layers.def->step_size_dim == 0) return embedding;
+  embedding = DPC_ONNX_NODE(g, "Concat", embedding, add_sines(g, "step_size", row));
   dpc_onnx_set_int(g, "axis", 1);
   return embedding;
 }

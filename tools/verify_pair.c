@@ -55,6 +55,9 @@ static dpc_status read_settings(const dpc_safetensors* file, dpc_unet_def* out, 
   }
   DPC_TRY(metadata_int(file, "input_dim", 1, INPUT_DIM_MAX, &def.input_dim, error));
   DPC_TRY(metadata_int(file, "global_cond_dim", 0, COND_DIM_MAX, &def.global_cond_dim, error));
+  if (dpc_safetensors_metadata(file, "step_size_dim") != NULL) {  // ours, beyond the reference
+    DPC_TRY(metadata_int(file, "step_size_dim", 0, 1, &def.step_size_dim, error));
+  }
   *out = def;
   return DPC_OK;
 }
@@ -126,6 +129,9 @@ static dpc_status read_batch(dpc_verify_pair* pair, dpc_arena* arena, dpc_error*
   DPC_TRY(read_tensor(io, "output", 3, chunk, arena, &pair->output, error));
   DPC_TRY(read_tensor(io, "global_cond", 2, cond, arena, &pair->cond, error));
 
+  if (def->step_size_dim > 0) {
+    DPC_TRY(read_tensor(io, "step_size", 1, chunk, arena, &pair->step_size, error));
+  }
   int64_t* timestep = DPC_TAKE(arena, int64_t, pair->batch);
   pair->timestep = DPC_TAKE(arena, float, pair->batch);
   if (timestep == NULL || pair->timestep == NULL) return dpc_arena_full(arena, "timestep", error);

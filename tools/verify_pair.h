@@ -15,6 +15,7 @@ typedef struct dpc_verify_pair {
   size_t size;                      // values of a batch of chunks
   float *sample, *target, *output;  // [batch][horizon][input_dim]
   float* timestep;                  // [batch]
+  float* step_size;                 // [batch]; NULL: the network is not told
   float* cond;                      // [batch][global_cond_dim]
   double loss;                      // mean squared error of output against target
 

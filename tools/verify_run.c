@@ -131,8 +131,8 @@ static void restart(run* r) {
 // Mean squared error, with its gradient by the output.
 static double forward(run* r) {
   const dpc_verify_pair* p = r->pair;
-  dpc_unet_forward(p->unet, p->params, r->work, p->batch, p->sample, p->timestep, p->cond,
-                   r->output);
+  dpc_unet_forward(p->unet, p->params, r->work, p->batch, p->sample, p->timestep, p->step_size,
+                   p->cond, r->output);
   double sum = 0;
   for (size_t i = 0; i < p->size; ++i) {
     const float off = r->output[i] - p->target[i];

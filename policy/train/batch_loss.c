@@ -226,8 +226,8 @@ static void run_shard(void* context, int item, int thread) {
   } else {
     mix_shard(loss, first, count, work);
   }
-  dpc_unet_forward(unet, loss->params, work->unet, count, work->given, work->timestep, work->cond,
-                   work->output);
+  dpc_unet_forward(unet, loss->params, work->unet, count, work->given, work->timestep, NULL,
+                   work->cond, work->output);
   loss->squared_errors[item] = squared_error(loss, count, work);
   if (!loss->backward) return;
   memset(loss->grads[item], 0, sizeof(float) * loss->param_count);

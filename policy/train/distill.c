@@ -151,7 +151,8 @@ static dpc_status create_work(const dpc_distill* d, dpc_arena* arena, thread_wor
     return dpc_unet_work_create(d->parts.teacher->unet, count, false, arena, &out->unet, error);
   }
   for (int i = 0; i < steps; ++i) timesteps[i] = dpc_sampler_timestep(d->teacher, i);
-  return dpc_engine_work_create(d->engine, timesteps, steps, count, arena, &out->engine, error);
+  return dpc_engine_work_create(d->engine, timesteps, NULL, steps, count, arena, &out->engine,
+                                error);
 }
 
 dpc_status dpc_distill_create(const dpc_distill_parts* parts, dpc_arena* arena, dpc_distill** out,
@@ -227,7 +228,7 @@ static void prepare_endpoint(const dpc_distill* d, const dpc_lesson* lesson, thr
 // What the student's average makes of the chunks in `x`, in their place: the clean ones.
 static void clean_up(const dpc_distill* d, const dpc_lesson* lesson, thread_work* work) {
   dpc_unet_forward(d->parts.teacher->unet, lesson->average, work->unet, lesson->count, work->x,
-                   work->timestep, lesson->cond, work->prediction);
+                   work->timestep, NULL, lesson->cond, work->prediction);
   for (int i = 0; i < lesson->count; ++i) {
     if (work->level[i] == d->level_count - 1) continue;  // clean already
     const dpc_noise_level level = dpc_schedule_level(d->parts.schedule, (double)work->timestep[i]);
@@ -251,7 +252,7 @@ static void prepare_consistency(const dpc_distill* d, const dpc_lesson* lesson, 
   }
   memcpy(work->x, lesson->noisy, sizeof(float) * (size_t)lesson->count * (size_t)size);
   dpc_unet_forward(d->parts.teacher->unet, d->parts.teacher->params, work->unet, lesson->count,
-                   work->x, lesson->timestep, lesson->cond, work->prediction);
+                   work->x, lesson->timestep, NULL, lesson->cond, work->prediction);
   for (int i = 0; i < lesson->count; ++i) {
     const size_t at = (size_t)i * (size_t)size;
     const int level = work->level[i], next = level + 1 < d->level_count ? level + 1 : level;

@@ -120,7 +120,7 @@ static dpc_status start(peer* p, dpc_error* error) {
   dpc_json_free(inputs);
   DPC_TRY(status);
   DPC_TRY(dpc_engine_create(&p->def, p->unet, p->params, &p->arena, &p->engine, error));
-  DPC_TRY(dpc_engine_work_create(p->engine, p->timestep, 1, 1, &p->arena, &p->work, error));
+  DPC_TRY(dpc_engine_work_create(p->engine, p->timestep, NULL, 1, 1, &p->arena, &p->work, error));
   (void)dpc_denormals_flush();  // as planners do
   return DPC_OK;
 }

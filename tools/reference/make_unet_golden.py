@@ -27,11 +27,14 @@ NETWORKS = {
                   step_embed_dim=8, horizon=8, batch=3),
     "three_levels": dict(input_dim=5, global_cond_dim=0, down_dims=[4, 8, 8], kernel_size=3, group_count=4,
                          step_embed_dim=4, horizon=12, batch=2),
+    "step_size": dict(input_dim=2, global_cond_dim=4, down_dims=[8], kernel_size=3, group_count=4,
+                      step_embed_dim=6, horizon=4, batch=3, step_size_dim=1),
 }
 # What `dpc verify` reads from the weights' metadata, by the reference's names.
 SETTINGS = {"input_dim": "input_dim", "global_cond_dim": "global_cond_dim", "down_dims": "down_dims",
             "kernel_size": "kernel_size", "n_groups": "group_count",
-            "diffusion_step_embed_dim": "step_embed_dim", "horizon": "horizon"}
+            "diffusion_step_embed_dim": "step_embed_dim", "horizon": "horizon",
+            "step_size_dim": "step_size_dim"}
 LR, BETAS, EPS, WEIGHT_DECAY, STEPS = 1e-3, (0.95, 0.999), 1e-8, 1e-2, 3
 
 
@@ -47,17 +50,21 @@ def randomise(net):
             p.copy_(p.float().double())
 
 
-def record(net, input_dim, global_cond_dim, horizon, batch, **_):
+def record(net, input_dim, global_cond_dim, horizon, batch, step_size_dim=0, **_):
     sample = torch.randn(batch, horizon, input_dim).double().requires_grad_()
     cond = torch.randn(batch, global_cond_dim).double().requires_grad_()
     target = torch.randn(batch, horizon, input_dim).double()
     timestep = torch.randint(0, 100, (batch,))
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR, betas=BETAS, eps=EPS, weight_decay=WEIGHT_DECAY)
     io = {"sample": sample, "timestep": timestep, "global_cond": cond, "target": target}
+    sizes = ()
+    if step_size_dim:
+        io["step_size"] = torch.tensor([0.0, 12.5, 100.0])[:batch].double()
+        sizes = (io["step_size"],)
     losses = []
     for step in range(STEPS + 1):
         optimizer.zero_grad()
-        output = net(sample, timestep.double(), cond)
+        output = net(sample, timestep.double(), cond, *sizes)
         loss = nn.functional.mse_loss(output, target)
         losses.append(loss.item())
         if step == STEPS:
@@ -99,7 +106,7 @@ def main():
         net = Unet(**settings).double()
         randomise(net)
         base = os.path.join(folder, "unet_" + name)
-        metadata = {theirs: str(settings[ours]) for theirs, ours in SETTINGS.items()}
+        metadata = {theirs: str(settings[ours]) for theirs, ours in SETTINGS.items() if ours in settings}
         save(base + ".weights.safetensors", net.state_dict(), metadata)
         adamw = f"lr {LR} betas {BETAS[0]} {BETAS[1]} eps {EPS} weight_decay {WEIGHT_DECAY}"
         save(base + ".io.safetensors", record(net, **settings), {"adamw": adamw, "steps": str(STEPS)})

@@ -53,15 +53,16 @@ class Resample(nn.Module):
 
 class Unet(nn.Module):
     def __init__(self, input_dim, global_cond_dim, down_dims, kernel_size, group_count, step_embed_dim,
-                 **_):
+                 step_size_dim=0, **_):
         super().__init__()
         embed, deepest, down_dims = step_embed_dim, down_dims[-1], list(down_dims)
 
         def residual(inputs, outputs):
             return Residual(inputs, outputs, embed + global_cond_dim, kernel_size, group_count)
 
-        self.diffusion_step_encoder = nn.Sequential(StepEmbedding(embed), nn.Linear(embed, 4 * embed),
-                                                    nn.Mish(), nn.Linear(4 * embed, embed))
+        self.diffusion_step_encoder = nn.Sequential(
+            StepEmbedding(embed), nn.Linear(embed * (1 + step_size_dim), 4 * embed), nn.Mish(),
+            nn.Linear(4 * embed, embed))
         self.mid_modules = nn.ModuleList([residual(deepest, deepest), residual(deepest, deepest)])
         self.down_modules, self.up_modules = nn.ModuleList(), nn.ModuleList()
         for before, dim in zip([input_dim] + down_dims, down_dims):
@@ -74,9 +75,15 @@ class Unet(nn.Module):
         self.final_conv = nn.Sequential(
             ConvBlock(down_dims[0], down_dims[0], kernel_size, group_count), nn.Conv1d(down_dims[0], input_dim, 1))
 
-    def forward(self, sample, timestep, global_cond):
+    def forward(self, sample, timestep, global_cond, step_size=None):
         x = sample.transpose(1, 2)
-        cond = torch.cat([self.diffusion_step_encoder(timestep), global_cond], dim=1)
+        embedding, *layers = self.diffusion_step_encoder
+        step = embedding(timestep)
+        if step_size is not None:
+            step = torch.cat([step, embedding(step_size)], dim=1)
+        for layer in layers:
+            step = layer(step)
+        cond = torch.cat([step, global_cond], dim=1)
         skips = []
         for first, second, shrink in self.down_modules:
             x = second(first(x, cond), cond)
