@@ -51,13 +51,16 @@ static dpc_status save(const char* path, const dpc_checkpoint_info* info, const 
   float* values = DPC_TAKE(scratch, float, value_count(unet));
   dpc_tensor_source* sources = DPC_TAKE(scratch, dpc_tensor_source, count);
   dpc_metadata metadata;
-  dpc_metadata_init(&metadata, DPC_CHECKPOINT_ENTRIES + 1 + note_count, scratch);
+  dpc_metadata_init(&metadata, DPC_CHECKPOINT_ENTRIES + 2 + note_count, scratch);
   if (values == NULL || sources == NULL) {
     return dpc_arena_full(scratch, "a copy of the weights", error);
   }
   dpc_checkpoint_info_add(info, &metadata);
   if (info->prefix_max > 0) {
     dpc_metadata_add(&metadata, DPC_CHECKPOINT_PREFIX_MAX, "%d", info->prefix_max);
+  }
+  if (info->shortcut_steps > 0) {
+    dpc_metadata_add(&metadata, DPC_CHECKPOINT_SHORTCUT_STEPS, "%d", info->shortcut_steps);
   }
   for (int i = 0; i < note_count; ++i) {
     dpc_metadata_add(&metadata, notes[i].key, "%s", notes[i].value);

@@ -20,6 +20,9 @@
 /// The entry for `prefix_max`, named like the setting of training; missing where it is 0.
 #define DPC_CHECKPOINT_PREFIX_MAX "train.prefix_max"
 
+/// The same for `shortcut_steps`.
+#define DPC_CHECKPOINT_SHORTCUT_STEPS "train.shortcut_steps"
+
 typedef struct dpc_policy_def {
   int n_obs;      // observation rows that condition the policy
   int n_actions;  // rows of a chunk that are executed before the next plan
@@ -39,7 +42,8 @@ DPC_NODISCARD dpc_status dpc_policy_def_check(const dpc_policy_def* def, dpc_err
 /// What a checkpoint says besides its weights.
 typedef struct dpc_checkpoint_info {
   dpc_policy_def policy;
-  // input_dim = action dim, global_cond_dim = n_obs * observation dim, mask_dim = prefix_max > 0
+  // input_dim = action dim, global_cond_dim = n_obs * observation dim, mask_dim = prefix_max > 0,
+  // step_size_dim = shortcut_steps > 0
   dpc_unet_def unet;
   dpc_schedule_def schedule;
   dpc_sampler_def sampler;  // the default for acting; a run may choose another
@@ -49,6 +53,7 @@ typedef struct dpc_checkpoint_info {
   dpc_normalizer action_normalizer;      // [action dim]
   char dataset_sha256[DPC_SHA256_TEXT];  // what it learned from; "" = unknown
   int prefix_max;  // settled rows that it was trained to go on from, at most; 0: not trained for it
+  int shortcut_steps;  // finest steps that its shortcuts are made of; 0: it has none
   char weights_sha256[DPC_SHA256_TEXT];  // of the file it was read from; "" = it does not say
 } dpc_checkpoint_info;
 
@@ -59,9 +64,16 @@ typedef struct dpc_checkpoint_info {
 DPC_NODISCARD dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* info,
                                                    dpc_error* error);
 
+/// That a policy with these `shortcut_steps` can be sampled so: a power of two, or 0; and shortcut only
+/// with one that has at least twice as many steps. DPC_ERR_CONFIG names the setting.
+/// Allocates: no. Blocks: no. Thread: any.
+DPC_NODISCARD dpc_status dpc_checkpoint_shortcut_check(int shortcut_steps,
+                                                       const dpc_sampler_def* sampler,
+                                                       dpc_error* error);
+
 /// Add all of `info` to a list of metadata, with "format", "dpc_format" and "dpc_version"; at most
-/// DPC_CHECKPOINT_ENTRIES entries. A trainer's own file carries the same; `prefix_max` is among its
-/// settings already, and left to dpc_checkpoint_save.
+/// DPC_CHECKPOINT_ENTRIES entries. A trainer's own file carries the same; `prefix_max` and
+/// `shortcut_steps` are among its settings already, and left to dpc_checkpoint_save.
 /// Allocates: from the list's arena. Blocks: no. Thread: the arena's owner.
 void dpc_checkpoint_info_add(const dpc_checkpoint_info* info, dpc_metadata* metadata);
 

@@ -65,6 +65,34 @@ static dpc_status check_prefix(const dpc_checkpoint_info* info, dpc_error* error
   return DPC_OK;
 }
 
+dpc_status dpc_checkpoint_shortcut_check(int shortcut_steps, const dpc_sampler_def* sampler,
+                                         dpc_error* error) {
+  const int steps = shortcut_steps;
+  if (steps < 0 || steps == 1 || (steps & (steps - 1)) != 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    DPC_CHECKPOINT_SHORTCUT_STEPS ": %d is neither 0 nor a power of two", steps);
+  }
+  if (sampler->kind != DPC_SAMPLER_SHORTCUT || sampler->steps <= steps / 2) return DPC_OK;
+  if (steps == 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "sampler.kind: shortcut is for policies with " DPC_CHECKPOINT_SHORTCUT_STEPS);
+  }
+  return dpc_fail(error, DPC_ERR_CONFIG,
+                  "sampler.steps: %d, but with " DPC_CHECKPOINT_SHORTCUT_STEPS
+                  " %d shortcuts are taken in at most %d; ddim has no such limit",
+                  sampler->steps, steps, steps / 2);
+}
+
+static dpc_status check_shortcuts(const dpc_checkpoint_info* info, dpc_error* error) {
+  DPC_TRY(dpc_checkpoint_shortcut_check(info->shortcut_steps, &info->sampler, error));
+  if (info->unet.step_size_dim != (info->shortcut_steps > 0)) {
+    return dpc_fail(error, DPC_ERR_INVALID,
+                    "the network has step sizes of dim %d, with shortcut_steps %d",
+                    info->unet.step_size_dim, info->shortcut_steps);
+  }
+  return DPC_OK;
+}
+
 static dpc_status check_normalizers(const dpc_checkpoint_info* info, dpc_error* error) {
   dpc_status status = dpc_normalizer_check(&info->obs_normalizer, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, status, "normalizer.obs: ");
@@ -82,6 +110,7 @@ dpc_status dpc_checkpoint_info_check(const dpc_checkpoint_info* info, dpc_error*
   DPC_TRY(dpc_unet_def_check(&info->unet, error));
   DPC_TRY(check_rows(info, error));
   DPC_TRY(check_prefix(info, error));
+  DPC_TRY(check_shortcuts(info, error));
   DPC_TRY(check_normalizers(info, error));
   const size_t digits = strspn(info->dataset_sha256, "0123456789abcdef");
   if (info->dataset_sha256[digits] != '\0' || (digits != 0 && digits != 64)) {
@@ -183,13 +212,23 @@ static dpc_status read_dataset(const dpc_safetensors* file, dpc_checkpoint_info*
   return DPC_OK;
 }
 
-static dpc_status read_prefix_max(const dpc_safetensors* file, dpc_checkpoint_info* info,
-                                  dpc_error* error) {
-  if (dpc_safetensors_metadata(file, DPC_CHECKPOINT_PREFIX_MAX) == NULL) return DPC_OK;
-  int64_t rows = 0;
-  DPC_TRY(dpc_metadata_read_integer(file, DPC_CHECKPOINT_PREFIX_MAX, 0, INT32_MAX, &rows, error));
-  info->prefix_max = (int)rows;
-  info->unet.mask_dim = rows > 0;
+// A count that only some files have; `out` is left alone where it is missing.
+static dpc_status read_count(const dpc_safetensors* file, const char* key, int* out,
+                             dpc_error* error) {
+  int64_t count = 0;
+  if (dpc_safetensors_metadata(file, key) == NULL) return DPC_OK;
+  DPC_TRY(dpc_metadata_read_integer(file, key, 0, INT32_MAX, &count, error));
+  *out = (int)count;
+  return DPC_OK;
+}
+
+// What the network is told besides, which is from how it was trained.
+static dpc_status read_training(const dpc_safetensors* file, dpc_checkpoint_info* info,
+                                dpc_error* error) {
+  DPC_TRY(read_count(file, DPC_CHECKPOINT_PREFIX_MAX, &info->prefix_max, error));
+  DPC_TRY(read_count(file, DPC_CHECKPOINT_SHORTCUT_STEPS, &info->shortcut_steps, error));
+  info->unet.mask_dim = info->prefix_max > 0;
+  info->unet.step_size_dim = info->shortcut_steps > 0;
   return DPC_OK;
 }
 
@@ -216,7 +255,7 @@ static dpc_status read_parts(const dpc_safetensors* file, dpc_arena* arena,
   DPC_TRY(dpc_metadata_read_integer(file, "interface.period_ns", 1, INT64_MAX,
                                     &interface->period_ns, error));
   DPC_TRY(read_relative(file, info, error));
-  DPC_TRY(read_prefix_max(file, info, error));
+  DPC_TRY(read_training(file, info, error));
   const int obs_dim = dpc_layout_dim(&interface->obs);
   const int action_dim = dpc_layout_dim(&interface->action);
   info->unet.input_dim = action_dim;

@@ -89,14 +89,19 @@ const dpc_checkpoint_info* dpc_policy_info(const dpc_policy* policy) {
   return &policy->info;
 }
 
-// The engine's work area knows the timesteps of the sampler's grid.
+// The engine's work area knows the timesteps of the sampler's grid, and what steps follow them.
 static dpc_status create_engine_work(const dpc_policy* policy, dpc_arena* arena,
                                      dpc_policy_work* work, dpc_error* error) {
   const int steps = dpc_sampler_steps(work->sampler);
-  float* timesteps = DPC_TAKE(arena, float, steps);
-  if (timesteps == NULL) return dpc_arena_full(arena, "a policy's work area", error);
-  for (int i = 0; i < steps; ++i) timesteps[i] = dpc_sampler_timestep(work->sampler, i);
-  return dpc_engine_work_create(policy->engine, timesteps, NULL, steps, work->chunks_max, arena,
+  float *timesteps = DPC_TAKE(arena, float, steps), *sizes = DPC_TAKE(arena, float, steps);
+  if (timesteps == NULL || sizes == NULL) {
+    return dpc_arena_full(arena, "a policy's work area", error);
+  }
+  for (int i = 0; i < steps; ++i) {
+    timesteps[i] = dpc_sampler_timestep(work->sampler, i);
+    sizes[i] = dpc_sampler_step_size(work->sampler, i);
+  }
+  return dpc_engine_work_create(policy->engine, timesteps, sizes, steps, work->chunks_max, arena,
                                 &work->engine, error);
 }
 
@@ -124,6 +129,7 @@ static dpc_status create_work(const dpc_policy* policy, const dpc_sampler_def* s
     return dpc_arena_full(arena, "a policy's work area", error);
   }
   const dpc_sampler_def* def = sampler != NULL ? sampler : &policy->info.sampler;
+  DPC_TRY(dpc_checkpoint_shortcut_check(policy->info.shortcut_steps, def, error));
   DPC_TRY(dpc_sampler_create(def, policy->schedule, arena, &work->sampler, error));
   DPC_TRY(dpc_settled_create(policy->schedule, policy->info.prefix_max > 0, chunks_max, (int)size,
                              arena, &work->settled, error));
@@ -148,6 +154,9 @@ void dpc_policy_work_destroy(dpc_policy_work* work) {
 
 dpc_status dpc_policy_guide(const dpc_policy* policy, dpc_policy_work* work, dpc_arena* arena,
                             dpc_error* error) {
+  if (dpc_sampler_step_size(work->sampler, 0) > 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG, "guidance: not of shortcuts; take ddim instead");
+  }
   work->draw = dpc_guide_predict;
   return dpc_guide_create(policy->schedule, policy->unet, policy->params, work->chunks_max, arena,
                           &work->guide, error);

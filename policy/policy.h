@@ -57,7 +57,7 @@ void dpc_policy_work_destroy(dpc_policy_work* work);
 
 /// From now on draw chunks towards their settled rows and those behind (policy/guide.h) instead of
 /// holding them, with the plain network: for comparison, as it takes many times as long. DPC_ERR_CONFIG
-/// for a policy that was trained to go on from settled rows, DPC_ERR_NO_MEMORY.
+/// for a policy that was trained to go on from settled rows, and for shortcuts; DPC_ERR_NO_MEMORY.
 /// Allocates: from the arena. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_policy_guide(const dpc_policy* policy, dpc_policy_work* work,
                                           dpc_arena* arena, dpc_error* error);

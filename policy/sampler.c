@@ -10,7 +10,7 @@
 //            + from_noise noise
 //   memory = memory_from_clean clean + memory_from_x x, of the same x as above
 typedef struct sampler_step {
-  double timestep;
+  double timestep, size;
   double clean_from_x, clean_from_prediction;
   double from_clean, from_x, from_prediction, from_memory, from_noise;
   double memory_from_clean, memory_from_x;
@@ -23,8 +23,8 @@ struct dpc_sampler {
   sampler_step* steps;  // [count], from noisy to clean
 };
 
-const char* const dpc_sampler_kind_names[] = {"ddim", "ddpm",        "dpmpp_2m",
-                                              "heun", "consistency", NULL};
+const char* const dpc_sampler_kind_names[] = {"ddim",        "ddpm",     "dpmpp_2m", "heun",
+                                              "consistency", "shortcut", NULL};
 const char* const dpc_grid_names[] = {"leading", "linspace", "trailing", NULL};
 static const char* const variances[] = {"fixed_small", "fixed_large", NULL};
 
@@ -53,6 +53,18 @@ dpc_sampler_def dpc_sampler_def_default(void) {
   return def;
 }
 
+static dpc_status check_shortcut(const dpc_sampler_def* def, const dpc_schedule_def* schedule,
+                                 dpc_error* error) {
+  if (schedule->prediction != DPC_PREDICT_VELOCITY) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "sampler.kind: shortcut goes with schedule.prediction velocity only");
+  }
+  if ((def->steps & (def->steps - 1)) == 0) return DPC_OK;
+  return dpc_fail(error, DPC_ERR_CONFIG,
+                  "sampler.steps: %d, but shortcuts are taken in 1, 2, 4, 8, ... steps",
+                  def->steps);
+}
+
 dpc_status dpc_sampler_def_check(const dpc_sampler_def* def, const dpc_schedule_def* schedule,
                                  dpc_error* error) {
   DPC_TRY(dpc_fields_check(&dpc_sampler_fields, def, error));
@@ -76,7 +88,7 @@ dpc_status dpc_sampler_def_check(const dpc_sampler_def* def, const dpc_schedule_
                     "sampler.kind: heun goes with schedule.kind flow only; dpmpp_2m is of the same "
                     "order");
   }
-  return DPC_OK;
+  return def->kind == DPC_SAMPLER_SHORTCUT ? check_shortcut(def, schedule, error) : DPC_OK;
 }
 
 // --- grid -----------------------------------------------------------------------------------------
@@ -212,12 +224,27 @@ static int set_consistency(const place* at, sampler_step* step) {
   return 1;
 }
 
+// The velocity is for a step of just this size, so there is no clean chunk to be read from it before
+// the last one.
+static int set_shortcut(const place* at, sampler_step* step) {
+  set_reading(at, at->timestep, at->now, step);
+  step->size = at->timestep - at->next_timestep;
+  if (at->last) {
+    step->from_clean = 1.0;
+    return 1;
+  }
+  step->from_x = 1.0;
+  step->from_prediction = at->now.noise - at->next.noise;
+  return 1;
+}
+
 static set_rule* const rules[] = {
     [DPC_SAMPLER_DDIM] = set_ddim,
     [DPC_SAMPLER_DDPM] = set_ddpm,
     [DPC_SAMPLER_DPMPP_2M] = set_dpmpp_2m,
     [DPC_SAMPLER_HEUN] = set_heun,
     [DPC_SAMPLER_CONSISTENCY] = set_consistency,
+    [DPC_SAMPLER_SHORTCUT] = set_shortcut,
 };
 
 // --- making it ------------------------------------------------------------------------------------
@@ -282,6 +309,11 @@ int dpc_sampler_steps(const dpc_sampler* sampler) {
 float dpc_sampler_timestep(const dpc_sampler* sampler, int i) {
   DPC_ASSERT(i >= 0 && i < sampler->count);
   return (float)sampler->steps[i].timestep;
+}
+
+float dpc_sampler_step_size(const dpc_sampler* sampler, int i) {
+  DPC_ASSERT(i >= 0 && i < sampler->count);
+  return (float)sampler->steps[i].size;
 }
 
 bool dpc_sampler_stochastic(const dpc_sampler* sampler, int i) {

@@ -5,10 +5,13 @@
 ///   dpmpp_2m     DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095), order 2; the last step of order 1
 ///   heun         Heun's method on a flow, order 2: two evaluations a step, but one in the last
 ///   consistency  Song et al. 2023, arXiv 2303.01469: clean at once, then back to less noise
+///   shortcut     Frans et al. 2024, arXiv 2410.12557: Euler's method in 1, 2, 4, 8, ... steps, of
+///                which the network is told the size
 ///
 ///   dpc_sampler_begin(sampler, n, x, memory);
 ///   for (int i = 0; i < dpc_sampler_steps(sampler); ++i) {
-///     prediction = network(x, dpc_sampler_timestep(sampler, i), obs);
+///     prediction = network(x, dpc_sampler_timestep(sampler, i), dpc_sampler_step_size(sampler, i),
+///                          obs);
 ///     dpc_sampler_step(sampler, i, prediction, noise, n, x, memory);
 ///   }
 #pragma once
@@ -20,7 +23,8 @@ typedef enum dpc_sampler_kind {
   DPC_SAMPLER_DDPM,
   DPC_SAMPLER_DPMPP_2M,
   DPC_SAMPLER_HEUN,
-  DPC_SAMPLER_CONSISTENCY
+  DPC_SAMPLER_CONSISTENCY,
+  DPC_SAMPLER_SHORTCUT
 } dpc_sampler_kind;
 
 /// Which K of the T training timesteps are visited, from noisy to clean. A flow schedule has one
@@ -61,7 +65,7 @@ typedef struct dpc_sampler dpc_sampler;
 dpc_sampler_def dpc_sampler_def_default(void);
 
 /// Ranges of all fields, and that they go with the schedule: 1 <= steps <= T, no ddpm on flow, heun
-/// only there.
+/// only there; shortcut only for the velocity of a flow, and in a power of two of steps.
 /// DPC_ERR_CONFIG names the field.
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_sampler_def_check(const dpc_sampler_def* def,
@@ -81,6 +85,11 @@ int dpc_sampler_steps(const dpc_sampler* sampler);
 /// The training timestep of evaluation i; whole but for flow.
 /// Allocates: no. Blocks: no. Thread: any.
 float dpc_sampler_timestep(const dpc_sampler* sampler, int i);
+
+/// How far the prediction of evaluation i is followed, in timesteps, for a network that is told
+/// (dpc_unet_def): T / K with shortcut; 0 with others, which want the prediction at x itself.
+/// Allocates: no. Blocks: no. Thread: any.
+float dpc_sampler_step_size(const dpc_sampler* sampler, int i);
 
 /// True when noise is added after evaluation i; never after the last.
 /// Allocates: no. Blocks: no. Thread: any.

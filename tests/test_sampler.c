@@ -244,6 +244,33 @@ static void test_flow_is_followed_in_any_number_of_steps(void** state) {
   }
 }
 
+// Shortcuts are Euler's steps of the size that is told; a clip holds where the chunk is clean.
+static void test_shortcuts_are_steps_of_the_size_that_is_told(void** state) {
+  (void)state;
+  const dpc_schedule* schedule = make_schedule(DPC_SCHEDULE_FLOW, 100, DPC_PREDICT_VELOCITY);
+  for (int steps = 1; steps <= 64; steps *= 2) {
+    const size_t mark = dpc_arena_mark(&arena);
+    dpc_sampler_def def = dpc_sampler_def_default();
+    def.kind = DPC_SAMPLER_SHORTCUT;
+    def.steps = steps;
+    const dpc_sampler* sampler = make_sampler(&def, schedule);
+    assert_int_equal(dpc_sampler_steps(sampler), steps);
+    float x = 0.3f, expected = 0.3f, memory = 0;
+    for (int i = 0; i < steps; ++i) {
+      const float velocity = 0.9f * cosf((float)i);
+      assert_near(dpc_sampler_timestep(sampler, i), 100.0 * (steps - i) / steps, 1e-5);
+      assert_near(dpc_sampler_step_size(sampler, i), 100.0 / steps, 1e-5);
+      dpc_sampler_step(sampler, i, &velocity, NULL, 1, &x, &memory);
+      expected += velocity / (float)steps;
+      if (i < steps - 1) assert_near(x, expected, 1e-5);
+    }
+    assert_near(x, fmin(1.0, (double)expected), 1e-5);
+    def.kind = DPC_SAMPLER_DDIM;
+    assert_true(dpc_sampler_step_size(make_sampler(&def, schedule), 0) == 0.0f);
+    dpc_arena_release(&arena, mark);
+  }
+}
+
 // Step by step against Euler's method with the network's time running from 0, all noise, to 1.
 static void test_flow_without_a_clip_is_euler(void** state) {
   (void)state;
@@ -495,6 +522,13 @@ static void test_bad_settings_are_refused(void** state) {
   schedule = make_schedule(DPC_SCHEDULE_FLOW, 100, DPC_PREDICT_VELOCITY);
   assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
                "sampler.kind: ddpm does not go with schedule.kind flow");
+  def.kind = DPC_SAMPLER_SHORTCUT;
+  def.steps = 6;
+  assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
+               "sampler.steps: 6, but shortcuts are taken in 1, 2, 4, 8, ... steps");
+  schedule = make_schedule(DPC_SCHEDULE_FLOW, 100, DPC_PREDICT_SAMPLE);
+  assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
+               "sampler.kind: shortcut goes with schedule.prediction velocity only");
   def.kind = DPC_SAMPLER_HEUN;
   schedule = make_schedule(DPC_SCHEDULE_LINEAR, 100, DPC_PREDICT_V);
   assert_fails(dpc_sampler_create(&def, schedule, &arena, &sampler, &error), DPC_ERR_CONFIG, &error,
@@ -520,6 +554,7 @@ int main(void) {
       cmocka_unit_test(test_each_way_equals_numpy),
       cmocka_unit_test(test_a_perfect_network_is_followed_to_the_clean_chunk),
       cmocka_unit_test(test_flow_is_followed_in_any_number_of_steps),
+      cmocka_unit_test(test_shortcuts_are_steps_of_the_size_that_is_told),
       cmocka_unit_test(test_flow_without_a_clip_is_euler),
       cmocka_unit_test(test_ddim_as_random_as_can_be_is_ddpm),
       cmocka_unit_test(test_methods_have_their_order),

@@ -49,7 +49,10 @@ static int fewer_steps(const dpc_run_latency* l, const dpc_latency_summary* take
   const double on_top = (double)(taken->p999.ns - taken->p50.ns);
   const double room = longest_plan(l, l->controller->delay) - on_top;
   const double fitting = steps * room / (double)(taken->p50.ns + 1);
-  return fitting < 1 ? 1 : fitting < steps - 1 ? (int)fitting : steps - 1;
+  int fewer = fitting < 1 ? 1 : fitting < steps - 1 ? (int)fitting : steps - 1;
+  // shortcuts take a power of two of them
+  while (l->sampler->kind == DPC_SAMPLER_SHORTCUT && (fewer & (fewer - 1)) != 0) --fewer;
+  return fewer;
 }
 
 static dpc_status reduce_steps(dpc_run_latency* l, dpc_latency_summary* taken, dpc_error* error) {

@@ -6,7 +6,7 @@ enum { KEY_SAMPLER = 0x2000, KEY_STEPS, KEY_GRID, KEY_ETA, KEY_TEMPERATURE };
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "How it denoises; by default as the policy's file says:", 1},
-    {"sampler", KEY_SAMPLER, "KIND", 0, "ddim, ddpm, dpmpp_2m, heun or consistency", 0},
+    {"sampler", KEY_SAMPLER, "KIND", 0, "ddim, ddpm, dpmpp_2m, heun, consistency or shortcut", 0},
     {"steps", KEY_STEPS, "N", 0, "Denoising steps per chunk", 0},
     {"grid", KEY_GRID, "GRID", 0, "Which timesteps: leading, linspace or trailing", 0},
     {"eta", KEY_ETA, "X", 0, "Randomness of DDIM, from 0 to 1", 0},
