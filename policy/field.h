@@ -72,6 +72,9 @@ typedef struct dpc_field_table {
   DPC_ROW(DPC_FIELD_BOOL, def_type, member, fallback_, "", doc_, .max = 1)
 #define DPC_INT(def_type, member, fallback_, min_, max_, unit_, doc_) \
   DPC_ROW(DPC_FIELD_INT, def_type, member, fallback_, unit_, doc_, .min = min_, .max = max_)
+#define DPC_INT_LATER(def_type, member, fallback_, min_, max_, unit_, doc_)                  \
+  DPC_ROW(DPC_FIELD_INT, def_type, member, fallback_, unit_, doc_, .min = min_, .max = max_, \
+          .later = true)
 #define DPC_UINT64(def_type, member, fallback_, doc_) \
   DPC_ROW(DPC_FIELD_UINT64, def_type, member, fallback_, "", doc_, .max = 0x1p64)
 #define DPC_REAL(def_type, member, fallback_, min_, max_, unit_, doc_) \

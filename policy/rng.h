@@ -23,6 +23,7 @@ typedef enum dpc_stream {
   DPC_STREAM_TEST = 7,
   DPC_STREAM_TRAIN_OBS_NOISE = 8,
   DPC_STREAM_TRAIN_PREFIX = 9,
+  DPC_STREAM_TRAIN_SHORTCUT = 10,
 } dpc_stream;
 
 /// One Philox block: 128 random bits for counter (a, b, c, d), a being the lowest word.

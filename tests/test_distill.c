@@ -284,15 +284,26 @@ static void assert_same_state(const dpc_trainer* a, const dpc_trainer* b) {
   assert_memory_equal(x->ema, y->ema, sizeof(float) * x->count);
 }
 
+static void set_method(int method) {
+  settings.distill.method = method;
+  if (method != DPC_DISTILL_SHORTCUT) return;
+  settings.train.shortcut_steps = 8;
+  settings.train.shortcut_share = 0.75;
+  settings.sampler.kind = DPC_SAMPLER_SHORTCUT;
+  settings.sampler.steps = 4;
+}
+
 static void test_a_student_learns(void** state) {
   (void)state;
-  for (int method = DPC_DISTILL_ENDPOINT; method <= DPC_DISTILL_CONSISTENCY; ++method) {
-    settings.distill.method = method;
+  for (int method = DPC_DISTILL_ENDPOINT; method <= DPC_DISTILL_SHORTCUT; ++method) {
+    set_method(method);
     dpc_trainer* student = make_student(2);
-    assert_memory_equal(dpc_trainer_state_of(student)->params, teacher.params,
-                        sizeof(float) * dpc_unet_param_count(teacher.unet));
+    if (method != DPC_DISTILL_SHORTCUT) {
+      assert_memory_equal(dpc_trainer_state_of(student)->params, teacher.params,
+                          sizeof(float) * dpc_unet_param_count(teacher.unet));
+    }
     const double before = dpc_trainer_validate(student);
-    run_steps(student, 150);
+    run_steps(student, 200);
     print_message("%s: %.2g, then %.2g\n", dpc_distill_method_names[method], before,
                   dpc_trainer_validate(student));
     assert_true(dpc_trainer_validate(student) < 0.5 * before);
@@ -306,9 +317,9 @@ static void test_threads_and_breaks_change_no_bit(void** state) {
   const int fd = mkstemp(path);
   assert_true(fd >= 0);
   close(fd);
-  for (int method = DPC_DISTILL_ENDPOINT; method <= DPC_DISTILL_CONSISTENCY; ++method) {
-    settings.distill.method = method;
+  for (int method = DPC_DISTILL_ENDPOINT; method <= DPC_DISTILL_SHORTCUT; ++method) {
     settings.sampler.steps = 5;
+    set_method(method);
     dpc_trainer *whole = make_student(1), *begun = make_student(2), *resumed = make_student(3);
     run_steps(whole, 8);
     run_steps(begun, 4);
@@ -357,6 +368,17 @@ static void test_what_does_not_fit_is_refused(void** state) {
   settings.distill.method = DPC_DISTILL_CONSISTENCY;
   settings.distill.teacher_sampler = DPC_SAMPLER_HEUN;
   refuse(DPC_ERR_CONFIG, "distill.teacher_sampler: consistency takes single steps");
+  settings.distill.teacher_sampler = DPC_SAMPLER_SHORTCUT;
+  settings.distill.teacher_steps = 8;
+  refuse(DPC_ERR_CONFIG, "sampler.kind: shortcut is for policies with train.shortcut_steps");
+  settings.distill.method = DPC_DISTILL_SHORTCUT;
+  refuse(DPC_ERR_CONFIG, "train.shortcut_steps: 0, but distill.method shortcut needs");
+  settings.train.shortcut_steps = 8;
+  refuse(DPC_ERR_CONFIG, "train.shortcut_steps: with a teacher it goes with distill.method");
+  set_method(DPC_DISTILL_SHORTCUT);
+  teacher.info.shortcut_steps = 4;
+  refuse(DPC_ERR_CONFIG, "the teacher has shortcuts (train.shortcut_steps 4)");
+  teacher.info.shortcut_steps = 0;
   (void)snprintf(dataset->interface.obs.signals[0].unit, DPC_UNIT_MAX, "m");
   refuse(DPC_ERR_MISMATCH, "teacher and dataset: observation 'keypoint'");
   dataset->interface = teacher.info.interface;

@@ -80,7 +80,9 @@ static dpc_status drive_both_ways(const dpc_train_settings* settings, const dpc_
       dpc_distill_teacher_sampler(&settings->distill, teacher, &settings->sampler);
   DPC_TRY(drive(settings, policy, &sampler, count - half, loader, error));
   if (half == 0) return DPC_OK;
-  return drive(settings, policy, &settings->sampler, half, loader, error);
+  dpc_sampler_def few = settings->sampler;
+  if (few.kind == DPC_SAMPLER_SHORTCUT) few.kind = DPC_SAMPLER_DDIM;  // a plain flow has none
+  return drive(settings, policy, &few, half, loader, error);
 }
 
 dpc_status dpc_distill_observe(const dpc_train_settings* settings, const dpc_teacher* teacher,

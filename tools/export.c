@@ -14,7 +14,8 @@ static const char doc[] =
     "[batch, observation values], all normalised, and gives `prediction`, shaped like `sample`. "
     "With "
     "train.prefix_max above 0 each row of `sample` ends with one value more: 1 for a settled row, "
-    "which is given clean, else 0. "
+    "which is given clean, else 0. With train.shortcut_steps above 0 there is one input more, "
+    "`step_size` [batch]: for how many timesteps the answer will be followed, or 0. "
     "normalizer.* and interface.* in the metadata say how to get there and back, schedule.* and "
     "sampler.* how to denoise.";
 

@@ -19,6 +19,7 @@ typedef struct shard_work {
   float* output;      // like chunk, the network's answer; then the gradient of the loss by it
   int* settled;       // [shard], leading values of a chunk that are
   float* timestep;    // [shard]
+  float* step_size;   // [shard], of shortcuts; 0 for all other windows
   double* weight;     // [shard], of a window's error
   float* cond_noise;  // [n_obs x obs_dim], of the window in hand
 } shard_work;
@@ -69,10 +70,12 @@ static dpc_status create_work(const dpc_batch_loss* loss, dpc_arena* arena, shar
   out->output = DPC_TAKE(arena, float, count);
   out->settled = DPC_TAKE(arena, int, shard);
   out->timestep = DPC_TAKE(arena, float, shard);
+  out->step_size = DPC_TAKE(arena, float, shard);
   out->weight = DPC_TAKE(arena, double, shard);
   out->cond_noise = DPC_TAKE(arena, float, loss->cond_dim);
   const bool made = out->cond && out->chunk && out->noise && out->noisy && out->given &&
-                    out->output && out->settled && out->timestep && out->weight && out->cond_noise;
+                    out->output && out->settled && out->timestep && out->step_size && out->weight &&
+                    out->cond_noise;
   if (!made) return dpc_arena_full(arena, "a training thread", error);
   return DPC_OK;
 }
@@ -171,22 +174,33 @@ static void mix_shard(const dpc_batch_loss* loss, int first, int count, shard_wo
   }
 }
 
-// The same from a teacher.
-static void ask_teacher(const dpc_batch_loss* loss, int first, int count, int thread,
-                        shard_work* work) {
-  const dpc_lesson lesson = {.count = count,
-                             .key = loss->parts.key,
-                             .plan = loss->batch.plan,
-                             .sample = loss->batch.sample + (uint32_t)first,
-                             .average = loss->batch.average,
-                             .cond = work->cond,
-                             .noise = work->noise,
-                             .chunk = work->chunk,
-                             .noisy = work->noisy,
-                             .timestep = work->timestep,
-                             .weight = work->weight};
-  dpc_distill_prepare(loss->parts.distill, thread, &lesson);
+static dpc_lesson make_lesson(const dpc_batch_loss* loss, int first, int count, shard_work* work) {
+  return (dpc_lesson){.count = count,
+                      .key = loss->parts.key,
+                      .plan = loss->batch.plan,
+                      .sample = loss->batch.sample + (uint32_t)first,
+                      .average = loss->batch.average,
+                      .cond = work->cond,
+                      .noise = work->noise,
+                      .chunk = work->chunk,
+                      .noisy = work->noisy,
+                      .timestep = work->timestep,
+                      .step_size = work->step_size,
+                      .weight = work->weight};
+}
+
+// What is asked and answered of each window: by itself, or where others have been asked for it.
+static void prepare_shard(const dpc_batch_loss* loss, int first, int count, int thread,
+                          shard_work* work) {
+  const dpc_lesson lesson = make_lesson(loss, first, count, work);
   memset(work->settled, 0, sizeof *work->settled * (size_t)count);
+  memset(work->step_size, 0, sizeof *work->step_size * (size_t)count);
+  if (loss->parts.distill != NULL) {
+    dpc_distill_prepare(loss->parts.distill, thread, &lesson);
+    return;
+  }
+  mix_shard(loss, first, count, work);
+  if (loss->parts.shortcut != NULL) dpc_shortcut_prepare(loss->parts.shortcut, thread, &lesson);
 }
 
 // Weighted sum of squared errors of `count` windows; the output becomes the gradient of the mean
@@ -221,13 +235,9 @@ static void run_shard(void* context, int item, int thread) {
   const int count = rest < shard ? rest : shard;
 
   read_shard(loss, first, count, work);
-  if (loss->parts.distill != NULL) {
-    ask_teacher(loss, first, count, thread, work);
-  } else {
-    mix_shard(loss, first, count, work);
-  }
-  dpc_unet_forward(unet, loss->params, work->unet, count, work->given, work->timestep, NULL,
-                   work->cond, work->output);
+  prepare_shard(loss, first, count, thread, work);
+  dpc_unet_forward(unet, loss->params, work->unet, count, work->given, work->timestep,
+                   work->step_size, work->cond, work->output);
   loss->squared_errors[item] = squared_error(loss, count, work);
   if (!loss->backward) return;
   memset(loss->grads[item], 0, sizeof(float) * loss->param_count);

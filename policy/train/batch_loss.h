@@ -4,6 +4,7 @@
 #pragma once
 
 #include "policy/train/objective.h"
+#include "policy/train/shortcut.h"
 #include "policy/train/workers.h"
 
 typedef struct dpc_batch_loss dpc_batch_loss;
@@ -13,8 +14,9 @@ typedef struct dpc_batch_loss_parts {
   const dpc_dataset* dataset;
   const dpc_unet* unet;
   const dpc_schedule* schedule;
-  const dpc_train_def* train;  // batch, shard, and the objective
-  const dpc_distill* distill;  // where targets come from; NULL: the windows themselves
+  const dpc_train_def* train;    // batch, shard, and the objective
+  const dpc_distill* distill;    // where targets come from; NULL: the windows themselves
+  const dpc_shortcut* shortcut;  // whose windows are not of the flow alone; NULL: there are none
   dpc_workers* workers;
   dpc_rng_key key;  // of noise, timesteps and settled rows
 } dpc_batch_loss_parts;
@@ -26,7 +28,7 @@ typedef struct dpc_batch {
   int count;
   uint32_t plan;         // the update's number from 1; 0 for validation
   uint32_t sample;       // number of the first pick
-  const float* average;  // [parameters], for a teacher's targets
+  const float* average;  // [parameters], for targets that the student makes itself
 } dpc_batch;
 
 /// Windows of a shard. A batch makes two at least, so that two threads have work; how many threads

@@ -3,17 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
-const char* const dpc_distill_method_names[] = {"none", "endpoint", "consistency", NULL};
+const char* const dpc_distill_method_names[] = {"none", "endpoint", "consistency", "shortcut",
+                                                NULL};
 
 static const dpc_field fields[] = {
     DPC_CHOICE(dpc_distill_def, method, "none", dpc_distill_method_names,
-               "what is learned from a teacher: where its way from noise ends, or a student that "
-               "agrees with itself along it"),
+               "what is learned from a teacher: where its way from noise ends, a student that "
+               "agrees with itself along it, or steps that double (train.shortcut_steps)"),
     DPC_TEXT(dpc_distill_def, teacher, "", "the policy that is learned from"),
     DPC_TEXT(dpc_distill_def, teacher_sha256, "",
              "of its weights; another teacher is refused. Empty: filled in"),
-    DPC_CHOICE(dpc_distill_def, teacher_sampler, "ddim", dpc_sampler_kind_names,
-               "how the teacher goes from noise to clean; one that adds no noise"),
+    DPC_CHOICE(
+        dpc_distill_def, teacher_sampler, "ddim", dpc_sampler_kind_names,
+        "how the teacher goes from noise to clean, one that adds no noise; where the method is "
+        "shortcut, in rollouts only"),
     DPC_INT(dpc_distill_def, teacher_steps, "10", 1, 1000, "", "and in how many steps"),
     DPC_INT(dpc_distill_def, rollouts, "0", 0, 100000, "episodes",
             "observe the teacher in the push world, seeds from 300000, instead of dataset.path"),
@@ -42,6 +45,11 @@ dpc_status dpc_teacher_match(const dpc_teacher* teacher, const dpc_checkpoint_in
   if (info->prefix_max > 0 || student->prefix_max > 0) {
     return dpc_fail(error, DPC_ERR_CONFIG,
                     "train.prefix_max: a policy that goes on from settled rows is not distilled");
+  }
+  if (info->shortcut_steps > 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "the teacher has shortcuts (train.shortcut_steps %d): a plain flow is wanted",
+                    info->shortcut_steps);
   }
   const dpc_status status = dpc_interface_match(&info->interface, &student->interface, error);
   if (status != DPC_OK) return dpc_fail_prefix(error, status, "teacher and dataset: ");
@@ -96,6 +104,7 @@ static dpc_status create_teacher(dpc_distill* d, dpc_arena* arena, dpc_error* er
     return dpc_fail(error, DPC_ERR_CONFIG,
                     "distill.teacher_sampler: consistency takes single steps, of ddim");
   }
+  DPC_TRY(dpc_checkpoint_shortcut_check(d->parts.teacher->info.shortcut_steps, &sampler, error));
   DPC_TRY(dpc_sampler_create(&sampler, d->parts.schedule, arena, &d->teacher, error));
   for (int i = 0; i < dpc_sampler_steps(d->teacher); ++i) {
     if (dpc_sampler_stochastic(d->teacher, i)) {
@@ -158,6 +167,7 @@ static dpc_status create_work(const dpc_distill* d, dpc_arena* arena, thread_wor
 dpc_status dpc_distill_create(const dpc_distill_parts* parts, dpc_arena* arena, dpc_distill** out,
                               dpc_error* error) {
   const dpc_unet_def* unet = &parts->teacher->info.unet;
+  DPC_ASSERT(parts->def->method != DPC_DISTILL_SHORTCUT);
   dpc_distill* d = DPC_TAKE(arena, dpc_distill, 1);
   if (d == NULL) return dpc_arena_full(arena, "a distillation", error);
   *d = (dpc_distill){.parts = *parts,

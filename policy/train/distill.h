@@ -6,18 +6,23 @@
 ///                Luhman & Luhman 2021, arXiv 2101.02388, with every point of the way)
 ///   consistency  from a noised chunk, with what the student's average says after one step of the
 ///                teacher (Song et al. 2023, arXiv 2303.01469)
+///   shortcut     from a noised chunk, to take two steps as one, and those as one again
+///                (policy/train/shortcut.h)
 ///
-/// Targets are clean chunks; errors are weighed as errors of the clean chunk, whatever is predicted.
+/// But for shortcuts, targets are clean chunks, and errors are weighed as errors of the clean chunk,
+/// whatever is predicted.
 /// Noise is scaled by the student's temperature, so that it learns what it will be asked.
 #pragma once
 
 #include "policy/checkpoint.h"
 #include "policy/engine.h"
+#include "policy/train/lesson.h"
 
 typedef enum dpc_distill_method {
   DPC_DISTILL_NONE,
   DPC_DISTILL_ENDPOINT,
-  DPC_DISTILL_CONSISTENCY
+  DPC_DISTILL_CONSISTENCY,
+  DPC_DISTILL_SHORTCUT
 } dpc_distill_method;
 
 /// Names of the methods, in order; ends with NULL.
@@ -49,7 +54,7 @@ DPC_NODISCARD dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dp
 
 /// That a student observes and commands what its teacher does, its actions relative where the
 /// teacher's are: DPC_ERR_MISMATCH says what is different. DPC_ERR_CONFIG when either goes on from
-/// settled rows.
+/// settled rows, or when the teacher has shortcuts.
 /// Allocates: no. Blocks: no. Thread: any.
 DPC_NODISCARD dpc_status dpc_teacher_match(const dpc_teacher* teacher,
                                            const dpc_checkpoint_info* student, dpc_error* error);
@@ -71,27 +76,13 @@ typedef struct dpc_distill_parts {
   int count_max;                   // windows at once
 } dpc_distill_parts;
 
-/// Make the teacher's engine, and a work area for each thread. DPC_ERR_CONFIG when the student's
+/// Make the teacher's engine, and a work area for each thread; not for shortcuts, which ask the teacher
+/// themselves. DPC_ERR_CONFIG when the student's
 /// timesteps are not among the teacher's, when the teacher adds noise or when it predicts the noise,
 /// which says nothing of the clean chunk where there is nothing else; DPC_ERR_NO_MEMORY.
 /// Allocates: from the arena. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_distill_create(const dpc_distill_parts* parts, dpc_arena* arena,
                                             dpc_distill** out, dpc_error* error);
-
-/// Some windows, and what the student is to learn of them.
-typedef struct dpc_lesson {
-  int count;
-  dpc_rng_key key;
-  uint32_t plan;         // with key and number it fixes which timestep is learned
-  uint32_t sample;       // number of the first window
-  const float* average;  // [parameters] of the student
-  const float* cond;     // [count x condition], normalised
-  const float* noise;    // [count x chunk], standard normals
-  float* chunk;          // in: [count x chunk], as recorded; out: what the network should answer
-  float* noisy;          // out, [count x chunk]: what it is asked
-  float* timestep;       // out, [count]
-  double* weight;        // out, [count], of a window's squared error
-} dpc_lesson;
 
 /// Prepare a lesson in the work area of `thread`. The same lesson, the same bits, on any thread.
 /// Allocates: no. Blocks: no. Thread: `thread`'s.

@@ -30,6 +30,11 @@ static const dpc_field fields[] = {
              "standard deviation of the noise on observations while learning"),
     DPC_INT(dpc_train_def, prefix_max, "0", 0, 1023, "rows",
             "go on from up to this many settled rows, those of the observations included; 0 = off"),
+    DPC_INT_LATER(dpc_train_def, shortcut_steps, "0", 0, 1 << 20, "steps",
+                  "flow: learn shortcuts, where two steps lead, down from this many steps of the "
+                  "flow, a power of two such as 128; for sampler.kind shortcut; 0 = off"),
+    DPC_REAL_LATER(dpc_train_def, shortcut_share, "0.25", 0, 1, "",
+                   "of the windows that learn shortcuts; the others learn the flow"),
     DPC_UINT64(dpc_train_def, seed, "42", "first weights, shuffling, noise and timesteps"),
     DPC_INT(dpc_train_def, log_every, "10", 1, 1000000, "steps", "a line of metrics every"),
     DPC_INT(dpc_train_def, val_every, "500", 0, 1000000, "steps",
@@ -95,6 +100,30 @@ static dpc_status check_objective(const dpc_train_settings* settings, dpc_error*
   return DPC_OK;
 }
 
+static dpc_status check_shortcuts(const dpc_train_settings* settings, dpc_error* error) {
+  const dpc_train_def* train = &settings->train;
+  const dpc_distill_method method = (dpc_distill_method)settings->distill.method;
+  DPC_TRY(dpc_checkpoint_shortcut_check(train->shortcut_steps, &settings->sampler, error));
+  if (train->shortcut_steps == 0) {
+    if (method != DPC_DISTILL_SHORTCUT) return DPC_OK;
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.shortcut_steps: 0, but distill.method shortcut needs a power of two");
+  }
+  if (method != DPC_DISTILL_SHORTCUT && method != DPC_DISTILL_NONE) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.shortcut_steps: with a teacher it goes with distill.method shortcut");
+  }
+  if (settings->schedule.prediction != DPC_PREDICT_VELOCITY) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.shortcut_steps goes with schedule.prediction velocity only");
+  }
+  if (train->prefix_max > 0) {
+    return dpc_fail(error, DPC_ERR_CONFIG,
+                    "train.shortcut_steps and train.prefix_max: one of the two");
+  }
+  return DPC_OK;
+}
+
 dpc_status dpc_train_settings_check(const dpc_train_settings* settings, dpc_error* error) {
   for (int i = 0; i < DPC_TRAIN_SECTIONS; ++i) {
     DPC_TRY(dpc_fields_check(dpc_train_sections[i].table, section_of(settings, i), error));
@@ -102,6 +131,7 @@ dpc_status dpc_train_settings_check(const dpc_train_settings* settings, dpc_erro
   DPC_TRY(dpc_schedule_def_check(&settings->schedule, error));
   DPC_TRY(dpc_sampler_def_check(&settings->sampler, &settings->schedule, error));
   DPC_TRY(check_objective(settings, error));
+  DPC_TRY(check_shortcuts(settings, error));
   if (settings->train.prefix_max >= settings->unet.horizon) {
     return dpc_fail(error, DPC_ERR_CONFIG,
                     "train.prefix_max: %d rows leave none to learn, unet.horizon is %d",

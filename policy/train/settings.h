@@ -33,6 +33,8 @@ typedef struct dpc_train_def {
   double min_snr_gamma;
   double obs_noise;
   int prefix_max;
+  int shortcut_steps;
+  double shortcut_share;
   uint64_t seed;
   int log_every;
   int val_every;

@@ -20,7 +20,8 @@ struct dpc_trainer {
   dpc_unet* unet;
   dpc_schedule* schedule;
   dpc_workers* workers;
-  dpc_distill* distill;  // NULL without a teacher
+  dpc_distill* distill;    // NULL without a teacher, and where it learns shortcuts
+  dpc_shortcut* shortcut;  // NULL where it does not
   dpc_batch_loss* loss;
   dpc_trainer_state state;
   dpc_rng_key key;
@@ -47,10 +48,12 @@ static dpc_status describe(const dpc_train_settings* settings, const dpc_dataset
       .obs_normalizer = dataset->obs_normalizer,
       .action_normalizer = dataset->action_normalizer,
       .prefix_max = settings->train.prefix_max,
+      .shortcut_steps = settings->train.shortcut_steps,
   };
   info->unet.input_dim = dataset->action_dim;
   info->unet.global_cond_dim = settings->policy.n_obs * dataset->obs_dim;
   info->unet.mask_dim = info->prefix_max > 0;
+  info->unet.step_size_dim = info->shortcut_steps > 0;
   memcpy(info->dataset_sha256, dataset->sha256, sizeof info->dataset_sha256);
   return dpc_checkpoint_info_check(info, error);
 }
@@ -66,6 +69,23 @@ static dpc_status check_reach(const dpc_train_settings* settings, const dpc_data
                   clip, dataset->action_reach);
 }
 
+static dpc_status create_shortcut(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
+  const dpc_train_settings* settings = &trainer->settings;
+  const dpc_teacher* teacher = trainer->teacher;
+  const dpc_shortcut_parts parts = {
+      .unet = trainer->unet,
+      .schedule = trainer->schedule,
+      .steps = settings->train.shortcut_steps,
+      .share = settings->train.shortcut_share,
+      // a flow is learned in full; a teacher is asked what the student will be
+      .temperature = teacher != NULL ? settings->sampler.temperature : 1.0,
+      .teacher = teacher != NULL ? teacher->unet : NULL,
+      .teacher_params = teacher != NULL ? teacher->params : NULL,
+      .threads = dpc_workers_count(trainer->workers),
+      .count_max = dpc_batch_loss_shard(&settings->train)};
+  return dpc_shortcut_create(&parts, arena, &trainer->shortcut, error);
+}
+
 static dpc_status create_distill(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
   const dpc_distill_parts parts = {.def = &trainer->settings.distill,
                                    .teacher = trainer->teacher,
@@ -75,6 +95,7 @@ static dpc_status create_distill(dpc_trainer* trainer, dpc_arena* arena, dpc_err
                                    .count_max = dpc_batch_loss_shard(&trainer->settings.train)};
   DPC_TRY(dpc_train_settings_match_teacher(&trainer->settings, trainer->teacher, error));
   DPC_TRY(dpc_teacher_match(trainer->teacher, &trainer->info, error));
+  if (parts.def->method == DPC_DISTILL_SHORTCUT) return DPC_OK;
   return dpc_distill_create(&parts, arena, &trainer->distill, error);
 }
 
@@ -92,11 +113,13 @@ static dpc_status create_parts(dpc_trainer* trainer, dpc_arena* arena, dpc_error
   }
   DPC_TRY(dpc_workers_create(def->threads, arena, &trainer->workers, error));
   if (trainer->teacher != NULL) DPC_TRY(create_distill(trainer, arena, error));
+  if (def->shortcut_steps > 0) DPC_TRY(create_shortcut(trainer, arena, error));
   const dpc_batch_loss_parts parts = {.dataset = trainer->dataset,
                                       .unet = trainer->unet,
                                       .schedule = trainer->schedule,
                                       .train = def,
                                       .distill = trainer->distill,
+                                      .shortcut = trainer->shortcut,
                                       .workers = trainer->workers,
                                       .key = trainer->key};
   return dpc_batch_loss_create(&parts, arena, &trainer->loss, error);
@@ -125,7 +148,7 @@ static dpc_status create(const dpc_train_settings* settings, const dpc_teacher* 
     return status;
   }
   if (teacher != NULL) {
-    memcpy(trainer->state.params, teacher->params, sizeof(float) * trainer->state.count);
+    dpc_unet_adopt(trainer->unet, teacher->unet, teacher->params, trainer->state.params);
   } else {
     dpc_unet_init(trainer->unet, trainer->key, trainer->state.params);
   }

@@ -25,8 +25,8 @@ DPC_NODISCARD dpc_status dpc_trainer_create(const dpc_train_settings* settings,
                                             dpc_trainer** out, dpc_error* error);
 
 /// The same for a student: targets come from `teacher` as settings.distill says, weights begin as its
-/// weights, and settings, interface and normalisers of the dataset must be the teacher's:
-/// DPC_ERR_MISMATCH names what is not. The teacher is used until `dpc_trainer_destroy`.
+/// weights (dpc_unet_adopt), and settings, interface and normalisers of the dataset must be the
+/// teacher's: DPC_ERR_MISMATCH names what is not. The teacher is used until `dpc_trainer_destroy`.
 /// Allocates: as dpc_trainer_create. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_trainer_create_student(const dpc_train_settings* settings,
                                                     const dpc_teacher* teacher,
