@@ -289,6 +289,16 @@ static void make_path(char* path) {
   close(fd);
 }
 
+// Before it has learned anything, all steps are of the flow.
+static void assert_heedless(const float* params) {
+  float x[CHUNK], cond[COND], velocity[2][CHUNK];
+  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 0, COND, cond);
+  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 1, CHUNK, x);
+  ask(unet, params, x, 50, 0, cond, velocity[0]);
+  ask(unet, params, x, 50, 25, cond, velocity[1]);
+  for (int k = 0; k < CHUNK; ++k) assert_near(velocity[0][k], velocity[1][k], 1e-6);
+}
+
 static void test_threads_and_breaks_change_no_bit(void** state) {
   (void)state;
   char path[] = "/tmp/dpc_shortcut_XXXXXX";
@@ -298,6 +308,7 @@ static void test_threads_and_breaks_change_no_bit(void** state) {
   dpc_trainer* whole = make_trainer(settings, dataset, 1);
   dpc_trainer* begun = make_trainer(settings, dataset, 2);
   dpc_trainer* resumed = make_trainer(settings, dataset, 3);
+  assert_heedless(dpc_trainer_state_of(whole)->params);
   run_steps(whole, 8);
   run_steps(begun, 4);
   assert_ok(dpc_trainer_save(begun, path, &error), &error);
