@@ -7,6 +7,7 @@
 
 #include "policy/gemm.h"
 #include "policy/train/batch_loss.h"
+#include "policy/train/first_weights.h"
 
 // Parameters per piece of an update: the five arrays of it fit a core's cache.
 enum { BLOCK = 16384 };
@@ -125,36 +126,6 @@ static dpc_status create_parts(dpc_trainer* trainer, dpc_arena* arena, dpc_error
   return dpc_batch_loss_create(&parts, arena, &trainer->loss, error);
 }
 
-// A network that is told step sizes begins as one that is not, which gives every step the velocity of
-// the flow: not far from what it is to learn of shortcuts, and the same for all.
-static dpc_status draw_unheeding(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
-  dpc_unet_def def = trainer->info.unet;
-  def.step_size_dim = 0;
-  const size_t mark = dpc_arena_mark(arena);
-  dpc_unet* plain = NULL;
-  DPC_TRY(dpc_unet_create(&def, arena, &plain, error));
-  float* params = DPC_TAKE(arena, float, dpc_unet_param_count(plain));
-  if (params == NULL) return dpc_arena_full(arena, "the first weights", error);
-  dpc_unet_init(plain, trainer->key, params);
-  dpc_unet_adopt(trainer->unet, plain, params, trainer->state.params);
-  dpc_arena_release(arena, mark);
-  return DPC_OK;
-}
-
-static dpc_status first_weights(dpc_trainer* trainer, dpc_arena* arena, dpc_error* error) {
-  const dpc_teacher* teacher = trainer->teacher;
-  float* params = trainer->state.params;
-  if (teacher != NULL) {
-    dpc_unet_adopt(trainer->unet, teacher->unet, teacher->params, params);
-  } else if (trainer->shortcut != NULL) {
-    DPC_TRY(draw_unheeding(trainer, arena, error));
-  } else {
-    dpc_unet_init(trainer->unet, trainer->key, params);
-  }
-  memcpy(trainer->state.ema, params, sizeof(float) * trainer->state.count);
-  return DPC_OK;
-}
-
 static dpc_status create(const dpc_train_settings* settings, const dpc_teacher* teacher,
                          const dpc_dataset* dataset, dpc_arena* arena, dpc_trainer** out,
                          dpc_error* error) {
@@ -173,11 +144,15 @@ static dpc_status create(const dpc_train_settings* settings, const dpc_teacher* 
   trainer->key =
       (dpc_rng_key){(uint32_t)settings->train.seed, (uint32_t)(settings->train.seed >> 32)};
   dpc_status status = create_parts(trainer, arena, error);
-  if (status == DPC_OK) status = first_weights(trainer, arena, error);
+  if (status == DPC_OK) {
+    status = dpc_first_weights(trainer->unet, teacher, trainer->key, arena, trainer->state.params,
+                               error);
+  }
   if (status != DPC_OK) {
     dpc_trainer_destroy(trainer);
     return status;
   }
+  memcpy(trainer->state.ema, trainer->state.params, sizeof(float) * trainer->state.count);
   *out = trainer;
   return DPC_OK;
 }
