@@ -136,6 +136,7 @@ static dpc_status report(const export* e, dpc_error* error) {
   dpc_json* inputs = dpc_json_set(json, "inputs", dpc_json_array());
   describe(e, inputs, "input", "sample", 2, sample);
   describe(e, inputs, "input", "timestep", 0, NULL);
+  if (def->step_size_dim > 0) describe(e, inputs, "input", "step_size", 0, NULL);
   describe(e, inputs, "input", "cond", 1, &def->global_cond_dim);
   dpc_json* outputs = dpc_json_set(json, "outputs", dpc_json_array());
   describe(e, outputs, "output", "prediction", 2, prediction);
