@@ -4,8 +4,8 @@
 
 #include "policy/train/batch_loss.h"
 #include "policy/train/trainer.h"
+#include "tests/lesson.h"
 #include "tests/shell.h"
-#include "tests/small_policy.h"
 
 enum {
   EPISODES = 3,
@@ -93,29 +93,6 @@ static int tear_down(void** state) {
 
 // --- lessons --------------------------------------------------------------------------------------
 
-typedef struct lesson_data {
-  float cond[COUNT * SMALL_N_OBS * OBS], noise[COUNT * CHUNK], recorded[COUNT * CHUNK];
-  float chunk[COUNT * CHUNK], noisy[COUNT * CHUNK], timestep[COUNT];
-  double weight[COUNT];
-} lesson_data;
-
-static dpc_lesson make_lesson(lesson_data* data, const float* average) {
-  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 0, DPC_COUNT(data->cond), data->cond);
-  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 1, COUNT * CHUNK, data->noise);
-  dpc_rng_uniform(key, DPC_STREAM_TEST, 0, 2, COUNT * CHUNK, data->recorded);
-  memcpy(data->chunk, data->recorded, sizeof data->chunk);
-  return (dpc_lesson){.count = COUNT,
-                      .key = key,
-                      .plan = 4,
-                      .average = average,
-                      .cond = data->cond,
-                      .noise = data->noise,
-                      .chunk = data->chunk,
-                      .noisy = data->noisy,
-                      .timestep = data->timestep,
-                      .weight = data->weight};
-}
-
 static void prepare(lesson_data* data, const float* average) {
   const dpc_distill_parts parts = {.def = &settings.distill,
                                    .teacher = &teacher,
@@ -125,7 +102,7 @@ static void prepare(lesson_data* data, const float* average) {
                                    .count_max = COUNT};
   dpc_distill* distill = NULL;
   assert_ok(dpc_distill_create(&parts, &arena, &distill, &error), &error);
-  const dpc_lesson lesson = make_lesson(data, average);
+  const dpc_lesson lesson = make_lesson(COUNT, key, average, data);
   dpc_distill_prepare(distill, 1, &lesson);
 }
 

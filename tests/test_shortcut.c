@@ -8,7 +8,7 @@
 #include "policy/gemm.h"
 #include "policy/train/batch_loss.h"
 #include "policy/train/trainer.h"
-#include "tests/small_policy.h"
+#include "tests/lesson.h"
 #include "tests/test.h"
 
 enum {
@@ -60,12 +60,6 @@ static int tear_down(void** state) {
 
 // --- lessons --------------------------------------------------------------------------------------
 
-typedef struct lesson_data {
-  float cond[COUNT * COND], noise[COUNT * CHUNK], recorded[COUNT * CHUNK];
-  float chunk[COUNT * CHUNK], noisy[COUNT * CHUNK], timestep[COUNT], step_size[COUNT];
-  double weight[COUNT];
-} lesson_data;
-
 static dpc_shortcut* make_shortcut(bool taught) {
   const dpc_shortcut_parts parts = {.unet = unet,
                                     .schedule = schedule,
@@ -82,23 +76,7 @@ static dpc_shortcut* make_shortcut(bool taught) {
 }
 
 static void prepare(const dpc_shortcut* shortcut, int thread, lesson_data* data) {
-  memset(data, 0, sizeof *data);
-  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 0, COUNT * COND, data->cond);
-  dpc_rng_normal(key, DPC_STREAM_TEST, 0, 1, COUNT * CHUNK, data->noise);
-  dpc_rng_uniform(key, DPC_STREAM_TEST, 0, 2, COUNT * CHUNK, data->recorded);
-  memcpy(data->chunk, data->recorded, sizeof data->chunk);
-  const dpc_lesson lesson = {.count = COUNT,
-                             .key = key,
-                             .plan = 4,
-                             .sample = 100,
-                             .average = average,
-                             .cond = data->cond,
-                             .noise = data->noise,
-                             .chunk = data->chunk,
-                             .noisy = data->noisy,
-                             .timestep = data->timestep,
-                             .step_size = data->step_size,
-                             .weight = data->weight};
+  const dpc_lesson lesson = make_lesson(COUNT, key, average, data);
   dpc_shortcut_prepare(shortcut, thread, &lesson);
 }
 
