@@ -139,7 +139,7 @@ static void show_markdown(const scene* s, const played* p) {
   char compared[128], cells[FIGURES + 2][CELL];
   say_stretches(p, compared, sizeof compared);
   for (int i = 0; i < FIGURES; ++i) (void)in_groups(figure_of(s, p, i), cells[i]);
-  (void)printf("| %s | %s%s%s | %s of %s | %s, %s | %s, %s | %s | %s | %s |\n", p->row->fault,
+  (void)printf("| %s | %s%s%s | %s, %s | %s, %s | %s, %s | %s | %s | %s |\n", p->row->fault,
                p->holds ? "" : "DOES NOT HOLD: ", p->holds ? p->row->holds : p->why, compared,
                in_groups((int64_t)judge_disturbed(p), cells[FIGURES]),
                in_groups((int64_t)judge_passed(p), cells[FIGURES + 1]), cells[0], cells[1],
@@ -227,7 +227,7 @@ int main(int argc, char** argv) {
   int count = 0, held = 0;
   if (u.markdown) {
     (void)printf(
-        "| what goes wrong | what must hold | messages disturbed | ticks, missed | "
+        "| what goes wrong | what must hold | messages disturbed, delivered | ticks, missed | "
         "plans, late | held | faults | replayed |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
   }
