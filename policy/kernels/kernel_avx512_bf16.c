@@ -1,16 +1,35 @@
 // AVX-512 with BF16: as AVX-512, and dot products of pairs of bfloat16 in the same tiles.
-#include "policy/kernels/bf16_tiles.h"
+#include <immintrin.h>
+#include <string.h>
+
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/norm_blocks.h"
+
+static inline __m512bh broadcast_pair(const uint16_t* from) {
+  int32_t pair;
+  memcpy(&pair, from, sizeof pair);
+  return (__m512bh)_mm512_set1_epi32(pair);
+}
 
 static inline __m512bh load_pairs(const uint16_t* from) {
   return (__m512bh)_mm512_loadu_si512(from);
 }
 
-#define TILE_MANY_POSITIONS 8
-#define TILE_MANY           2
-#define TILE_FEW            4
-#define TILE_WEIGHTS(nb)    ((nb)*DPC_LANES * 2)
+#define TILE_LANES                               16
+#define TILE_PAIR                                2
+#define TILE_ELEMENT                             uint16_t
+#define TILE_INPUT_ELEMENT                       uint16_t
+#define TILE_VECTOR                              __m512
+#define TILE_VECTOR_IN                           __m512bh
+#define TILE_INPUT(call)                         ((call)->in_bf16)
+#define TILE_BEGIN(call, place, p, channel)      _mm512_loadu_ps((call)->bias + (channel))
+#define TILE_END(call, place, channel, sum, out) _mm512_storeu_ps(out, sum)
+#define TILE_BROADCAST(p)                        broadcast_pair(p)
+#define TILE_MULTIPLY_ADD(s, x, w)               _mm512_dpbf16_ps(s, x, w)
+#define TILE_MANY_POSITIONS                      8
+#define TILE_MANY                                2
+#define TILE_FEW                                 4
+#define TILE_WEIGHTS(nb)                         ((nb)*DPC_LANES * 2)
 #define TILE_LOAD_WEIGHTS(nb, p, w) \
   for (int v = 0; v < (nb); ++v) (w)[v] = load_pairs((p) + v * DPC_LANES * 2)
 #include "policy/kernels/conv_tiles.h"
