@@ -58,7 +58,8 @@ static dpc_train_settings make_settings(void) {
   made.sampler.temperature = 0.5;
   made.distill.method = DPC_DISTILL_ENDPOINT;
   made.distill.teacher_steps = 10;
-  memcpy(made.distill.teacher_sha256, teacher.sha256, sizeof teacher.sha256);
+  memcpy(made.distill.teacher_sha256, teacher.info.weights_sha256,
+         sizeof teacher.info.weights_sha256);
   made.train.batch = 12;
   made.train.shard = 5;
   made.train.threads = 1;
@@ -71,8 +72,9 @@ static dpc_train_settings make_settings(void) {
 static int set_up(void** state) {
   (void)state;
   if (dpc_arena_map(&arena, (size_t)2 << 30, &error) != DPC_OK) return -1;
-  teacher = (dpc_teacher){.sha256 = "abcdef"};
+  teacher = (dpc_teacher){0};
   small_policy_info(&teacher.info, scale, offset);
+  memcpy(teacher.info.weights_sha256, "abcdef", sizeof "abcdef");
   teacher.info.schedule.kind = DPC_SCHEDULE_FLOW;
   teacher.info.schedule.prediction = DPC_PREDICT_VELOCITY;
   teacher.info.sampler.clip = 0;

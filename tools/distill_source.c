@@ -28,7 +28,8 @@ dpc_status dpc_distill_note_teacher(const dpc_teacher* teacher, const char* path
   }
   if (path != def->teacher) (void)snprintf(def->teacher, sizeof def->teacher, "%s", path);
   if (def->teacher_sha256[0] == '\0') {
-    (void)snprintf(def->teacher_sha256, sizeof def->teacher_sha256, "%s", teacher->sha256);
+    (void)snprintf(def->teacher_sha256, sizeof def->teacher_sha256, "%s",
+                   teacher->info.weights_sha256);
   }
   return dpc_train_settings_match_teacher(settings, teacher, error);
 }

@@ -1,6 +1,5 @@
 #include "policy/train/distill.h"
 
-#include <stdio.h>
 #include <string.h>
 
 const char* const dpc_distill_method_names[] = {"none", "endpoint", "consistency", "shortcut",
@@ -30,11 +29,6 @@ dpc_status dpc_teacher_load(const char* path, dpc_arena* arena, dpc_teacher** ou
   if (teacher == NULL) return dpc_arena_full(arena, "a teacher", error);
   DPC_TRY(
       dpc_checkpoint_load(path, arena, &teacher->info, &teacher->unet, &teacher->params, error));
-  dpc_safetensors* file = NULL;
-  DPC_TRY(dpc_safetensors_open(path, &file, error));
-  const char* sha256 = dpc_safetensors_metadata(file, DPC_SAFETENSORS_SHA256);
-  if (sha256 != NULL) (void)snprintf(teacher->sha256, sizeof teacher->sha256, "%s", sha256);
-  dpc_safetensors_close(file);
   *out = teacher;
   return DPC_OK;
 }

@@ -43,8 +43,7 @@ extern const dpc_field_table dpc_distill_fields;  // section "distill"
 typedef struct dpc_teacher {
   dpc_checkpoint_info info;
   dpc_unet* unet;
-  float* params;                 // [parameters]
-  char sha256[DPC_SHA256_TEXT];  // of its weights
+  float* params;  // [parameters]
 } dpc_teacher;
 
 /// Load a teacher, as dpc_checkpoint_load.

@@ -227,8 +227,8 @@ dpc_status dpc_train_settings_match_teacher(const dpc_train_settings* settings,
     }
   }
   const char* wanted = settings->distill.teacher_sha256;
-  if (strcmp(wanted, teacher->sha256) == 0) return DPC_OK;
+  if (strcmp(wanted, teacher->info.weights_sha256) == 0) return DPC_OK;
   return dpc_fail(error, DPC_ERR_MISMATCH,
                   "distill.teacher_sha256 is %.12s..., the teacher has %.12s...", wanted,
-                  teacher->sha256);
+                  teacher->info.weights_sha256);
 }
