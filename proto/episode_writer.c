@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "dpc_schema.h"
 #include "proto/episode_log.h"
 #include "proto/mcap.h"
+#include "proto/publish.h"
 #include "proto/wire_image.h"
 
 enum { CHANNEL_HELLO, CHANNEL_OBSERVATION, CHANNEL_COMMAND, CHANNEL_IMAGE, TOPIC_MAX = 64 };
@@ -18,7 +18,6 @@ enum { CHANNEL_HELLO, CHANNEL_OBSERVATION, CHANNEL_COMMAND, CHANNEL_IMAGE, TOPIC
 enum { INDEX_MAX = 999999 };
 
 struct dpc_episode_writer {
-  char dir[PATH_MAX];
   char path[PATH_MAX];  // the final name
   char part[PATH_MAX];  // the name until then
   bool part_made;       // and not renamed yet
@@ -128,10 +127,9 @@ static dpc_status set_paths(dpc_episode_writer* w, const dpc_episode_writer_def*
   if (length < 0 || length >= (int)sizeof(w->part)) {
     return dpc_fail(error, DPC_ERR_IO, "%s: path too long", def->dir);
   }
-  memcpy(w->dir, def->dir, strlen(def->dir) + 1);
   memcpy(w->path, w->part, (size_t)length - strlen(".part"));
-  if (mkdir(w->dir, 0777) != 0 && errno != EEXIST) {
-    return dpc_fail(error, DPC_ERR_IO, "%s: %s", w->dir, strerror(errno));
+  if (mkdir(def->dir, 0777) != 0 && errno != EEXIST) {
+    return dpc_fail(error, DPC_ERR_IO, "%s: %s", def->dir, strerror(errno));
   }
   if (access(w->path, F_OK) == 0) {
     return dpc_fail(error, DPC_ERR_IO, "%s: already there", w->path);
@@ -195,15 +193,6 @@ dpc_status dpc_episode_writer_open(const dpc_episode_writer_def* def, dpc_episod
 
 // --- closing ------------------------------------------------------------------------------------
 
-/// The file exists for good once the folder that names it is on the disk too.
-static dpc_status sync_folder(const char* dir, dpc_error* error) {
-  const int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = folder >= 0 && fsync(folder) == 0;
-  const int reason = errno;
-  if (folder >= 0) (void)close(folder);
-  return synced ? DPC_OK : dpc_fail(error, DPC_ERR_IO, "%s: %s", dir, strerror(reason));
-}
-
 static dpc_status finish(dpc_episode_writer* w, const float* last_obs, dpc_error* error) {
   if (w->next.tick == 0) return dpc_fail(error, DPC_ERR_INVALID, "%s: has no steps", w->path);
   w->next.done = true;
@@ -211,11 +200,9 @@ static dpc_status finish(dpc_episode_writer* w, const float* last_obs, dpc_error
   dpc_mcap_writer* mcap = w->mcap;
   w->mcap = NULL;
   DPC_TRY(dpc_mcap_writer_finish(mcap, error));
-  if (rename(w->part, w->path) != 0) {
-    return dpc_fail(error, DPC_ERR_IO, "%s: %s", w->path, strerror(errno));
-  }
+  DPC_TRY(dpc_publish(w->part, w->path, error));
   w->part_made = false;
-  return sync_folder(w->dir, error);
+  return DPC_OK;
 }
 
 dpc_status dpc_episode_writer_close(dpc_episode_writer* w, const float* last_obs,

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "dpc_schema.h"
 #include "proto/mcap.h"
+#include "proto/publish.h"
 #include "proto/wire.h"
 #include "proto/wire_run.h"
 
@@ -172,30 +172,12 @@ const char* dpc_run_log_path(const dpc_run_log_writer* w) {
 
 // --- ending --------------------------------------------------------------------------------------
 
-// The file exists for good once the folder that names it is on the disk too.
-static dpc_status sync_folder(const char* path, dpc_error* error) {
-  char dir[PATH_MAX] = ".";
-  const char* slash = strrchr(path, '/');
-  if (slash != NULL) {
-    memcpy(dir, path, (size_t)(slash - path) + 1);
-    dir[slash - path + 1] = '\0';
-  }
-  const int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = folder >= 0 && fsync(folder) == 0;
-  const int reason = errno;
-  if (folder >= 0) (void)close(folder);
-  return synced ? DPC_OK : dpc_fail(error, DPC_ERR_IO, "%s: %s", dir, strerror(reason));
-}
-
 static dpc_status finish(dpc_run_log_writer* w, const dpc_run_end* end, dpc_error* error) {
   DPC_TRY(put_table(w, CHANNEL_END, w->last_ns, &dpc_run_end_table, end, error));
   dpc_mcap_writer* mcap = w->mcap;
   w->mcap = NULL;
   DPC_TRY(dpc_mcap_writer_finish(mcap, error));
-  if (rename(w->part, w->path) != 0) {
-    return dpc_fail(error, DPC_ERR_IO, "%s: %s", w->path, strerror(errno));
-  }
-  return sync_folder(w->path, error);
+  return dpc_publish(w->part, w->path, error);
 }
 
 dpc_status dpc_run_log_close(dpc_run_log_writer* w, const dpc_run_end* end, dpc_error* error) {
