@@ -149,6 +149,17 @@ static content read_file(const char* path) {
   return c;
 }
 
+// So many ticks, none of which is too early for the disk.
+static dpc_recorder_result record_calmly(dpc_recorder* recorder, uint64_t ticks) {
+  assert_ok(dpc_recorder_start(recorder, &error), &error);
+  for (uint64_t n = 0; n < ticks; ++n) {
+    if (n % 200 == 0) wait_until_empty(recorder);
+    put(recorder, n);
+  }
+  dpc_recorder_stop(recorder);
+  return dpc_recorder_result_of(recorder);
+}
+
 // --- tests -----------------------------------------------------------------------------------------
 
 static void every_bit_is_kept(void** state) {
@@ -156,13 +167,7 @@ static void every_bit_is_kept(void** state) {
   enum { TICKS = 3000 };
   dpc_recorder* recorder = make_recorder(in_base("whole.mcap"));
   assert_int_equal(access(in_base("whole.mcap.part"), F_OK), 0);
-  assert_ok(dpc_recorder_start(recorder, &error), &error);
-  for (uint64_t n = 0; n < TICKS; ++n) {
-    if (n % 200 == 0) wait_until_empty(recorder);
-    put(recorder, n);
-  }
-  dpc_recorder_stop(recorder);
-  const dpc_recorder_result result = dpc_recorder_result_of(recorder);
+  const dpc_recorder_result result = record_calmly(recorder, TICKS);
   assert_true(result.complete);
   assert_int_equal(result.ticks, TICKS);
   assert_int_equal(result.dropped + result.unwritten, 0);
@@ -294,13 +299,7 @@ static void a_full_disk_stops_nothing(void** state) {
   }
   enum { TICKS = 8000 };
   dpc_recorder* recorder = make_recorder(in_base("disk/full.mcap"));
-  assert_ok(dpc_recorder_start(recorder, &error), &error);
-  for (uint64_t n = 0; n < TICKS; ++n) {
-    if (n % 200 == 0) wait_until_empty(recorder);
-    put(recorder, n);
-  }
-  dpc_recorder_stop(recorder);
-  const dpc_recorder_result result = dpc_recorder_result_of(recorder);
+  const dpc_recorder_result result = record_calmly(recorder, TICKS);
   assert_false(result.complete);
   assert_int_equal(result.dropped, 0);
   assert_true(result.unwritten > 0 && result.unwritten < TICKS);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "proto/episode_log.h"
-#include "tests/fuzz/mcap_wrap.h"
+#include "tests/mcap_wrap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size);
 

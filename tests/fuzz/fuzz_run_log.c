@@ -14,7 +14,7 @@
 #include "proto/mcap.h"
 #include "proto/run_log.h"
 #include "runtime/tick_message.h"
-#include "tests/fuzz/mcap_wrap.h"
+#include "tests/mcap_wrap.h"
 
 int LLVMFuzzerInitialize(int* argc, char*** argv);
 int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size);

@@ -1,4 +1,5 @@
-/// The beginning and the end of an MCAP file without check sums, which lets a fuzzer get past those.
+/// The beginning and the end of an MCAP file with neither summary nor check sums, which the format allows: as
+/// others write it, and a fuzzer gets past.
 #pragma once
 
 #include "proto/mcap_record.h"
