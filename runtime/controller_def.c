@@ -33,8 +33,7 @@ static const dpc_field controller_rows[] = {
              "hold when the newest is older; 0: three policy steps, at least 100 ms"),
     DPC_REAL(dpc_controller_def, fault_age, "0", 0, 3600, "s",
              "fault when the newest is older, or when no plan has come in time for so long; 0: ten "
-             "policy "
-             "steps, at least 500 ms"),
+             "policy steps, at least 500 ms"),
 };
 DPC_FIELD_TABLE(dpc_controller_fields, dpc_controller_def, "controller",
                 "From plans to commands, tick by tick.", controller_rows);
