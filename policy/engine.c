@@ -9,8 +9,8 @@ const char* const dpc_precision_names[] = {"auto", "fp32", "bf16", "int8", NULL}
 static const dpc_field fields[] = {
     DPC_CHOICE(
         dpc_engine_def, precision, "auto", dpc_precision_names,
-        "arithmetic of the network; auto: bf16 on a processor with dot products of bfloat16, else "
-        "fp32; int8 is the fastest, and the least exact"),
+        "arithmetic of the network; auto: bf16 on a processor with fast dot products of bfloat16, "
+        "else fp32; int8 is the fastest, and the least exact"),
     DPC_INT(dpc_engine_def, threads, "1", 1, DPC_TEAM_MAX, "threads",
             "that share one inference; each keeps a CPU busy for its time"),
 };
@@ -98,12 +98,12 @@ static dpc_status take_values(const dpc_engine* e, int samples_max, dpc_arena* a
   work->values = DPC_TAKE(arena, float, samples * e->values);
   work->values_bf16 = DPC_TAKE(arena, uint16_t, dpc_engine_rounds(e) ? samples * e->values : 1);
   const size_t wholes = dpc_engine_wholes(e) ? samples * (size_t)e->threads : 0;
-  work->values_int8 = DPC_TAKE(arena, int8_t, wholes * e->values + 1);
+  work->wholes = DPC_TAKE(arena, char, wholes * e->values * dpc_engine_whole_size(e) + 1);
   work->units = DPC_TAKE(arena, float, wholes*(size_t)e->buffer_count + 1);
   work->sums = DPC_TAKE(arena, int32_t, wholes * e->sums + 1);
   work->film_obs = DPC_TAKE(arena, float, samples*(size_t)e->film_size);
   work->cond_mish = DPC_TAKE(arena, float, samples* given + 1);
-  if (work->values == NULL || work->values_bf16 == NULL || work->values_int8 == NULL ||
+  if (work->values == NULL || work->values_bf16 == NULL || work->wholes == NULL ||
       work->units == NULL || work->sums == NULL || work->film_obs == NULL ||
       work->cond_mish == NULL) {
     return dpc_arena_full(arena, "the engine's work area", error);

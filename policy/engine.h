@@ -18,7 +18,7 @@
 #include "policy/unet.h"
 
 typedef enum dpc_precision {
-  DPC_PRECISION_AUTO,  // bf16 where the processor has dot products of bfloat16, else fp32
+  DPC_PRECISION_AUTO,  // bf16 where the processor has fast dot products of it, else fp32
   DPC_PRECISION_FP32,  // all of it; weights that are bfloat16 anyway stream as such
   DPC_PRECISION_BF16,  // weights rounded to bfloat16; what they multiply too, where the processor has
                        // dot products of it; sums in fp32

@@ -59,10 +59,11 @@ static void pack_bf16(const packer* p, uint16_t* to) {
 
 static void pack_int8(const packer* p, uint8_t* to) {
   const float* unit = p->op->unit + (ptrdiff_t)p->block * DPC_LANES;
-  for (int c = 0; c < p->op->channels; c += 4) {
+  const int together = p->together;
+  for (int c = 0; c < p->op->channels; c += together) {
     for (int k = 0; k < p->op->taps; ++k) {
-      for (int j = 0; j < 4 * p->width * DPC_LANES; ++j) {
-        const float per_unit = unit[j / 4] > 0 ? 1 / unit[j / 4] : 0;
+      for (int j = 0; j < together * p->width * DPC_LANES; ++j) {
+        const float per_unit = unit[j / together] > 0 ? 1 / unit[j / together] : 0;
         *to++ = (uint8_t)(lrintf(packed_at(p, c, k, j) * per_unit) + DPC_INT8_ZERO);
       }
     }
@@ -77,8 +78,9 @@ static size_t packed_count(const dpc_engine_conv* op, int blocks) {
 static int widest_group(const dpc_engine* e, const dpc_engine_conv* op) {
   switch (op->storage) {
     case DPC_STORAGE_BF16:
-    case DPC_STORAGE_INT8:
       return e->kernels->group_bf16(op->positions);
+    case DPC_STORAGE_INT8:
+      return e->kernels->group_int8(op->positions);
     default:
       return e->kernels->group(op->positions);
   }
@@ -117,7 +119,7 @@ static bool pack_part(dpc_engine* e, const dpc_engine_conv* op, dpc_engine_part*
                       .params = e->params,
                       .block = part->first + b,
                       .width = dpc_group_width(widest_group(e, op), part->blocks - b),
-                      .together = dpc_engine_together(op->storage)};
+                      .together = dpc_engine_together(e, op->storage)};
     pack_group(&p, part, packed_count(op, b));
     b += p.width;
   }

@@ -83,7 +83,7 @@ static dpc_engine_conv* add_conv(dpc_engine* e, const dpc_unet_conv* conv, dpc_e
                           .storage = choose_storage(e, conv)};
   if (split > 0) op->channels = dpc_lanes_up(split) + shape->in - split;
   // what lies together is whole; what is too many meets zeros
-  const int together = dpc_engine_together(op->storage);
+  const int together = dpc_engine_together(e, op->storage);
   op->channels = (op->channels + together - 1) / together * together;
   return op;
 }

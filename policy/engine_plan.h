@@ -97,7 +97,7 @@ struct dpc_engine_work {
   int samples_max;
   float* values;          // [samples_max][values]
   uint16_t* values_bf16;  // likewise
-  int8_t* values_int8;    // [threads][samples_max][values]
+  char* wholes;           // [threads][samples_max][values], of dpc_engine_whole_size
   float* units;           // [threads][samples_max][buffers]
   int32_t* sums;          // [threads][samples_max][sums]
   float* film_steps;      // [count][film_size]
@@ -112,9 +112,14 @@ static inline bool dpc_engine_rounds(const dpc_engine* engine) {
 }
 
 /// Channels that lie together where weights are kept so.
-static inline int dpc_engine_together(dpc_storage storage) {
+static inline int dpc_engine_together(const dpc_engine* engine, dpc_storage storage) {
   if (storage == DPC_STORAGE_FP32) return 1;
-  return storage == DPC_STORAGE_INT8 ? 4 : 2;
+  return storage == DPC_STORAGE_INT8 ? engine->kernels->int8_together : 2;
+}
+
+/// Bytes of an input's whole number.
+static inline size_t dpc_engine_whole_size(const dpc_engine* engine) {
+  return engine->kernels->int8_together == 4 ? sizeof(int8_t) : sizeof(int16_t);
 }
 
 /// Convolutions read whole numbers.

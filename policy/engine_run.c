@@ -17,7 +17,7 @@ static size_t offset_of(const dpc_engine* e, dpc_engine_view view) {
 
 // Where the whole numbers of a thread begin, and what belongs to them, of a sample.
 typedef struct wholes {
-  int8_t* values;
+  char* values;   // of dpc_engine_whole_size
   float* units;   // [buffers]
   int32_t* sums;  // of all buffers
 } wholes;
@@ -25,7 +25,7 @@ typedef struct wholes {
 static wholes wholes_of(const step_call* s, int rank, int sample) {
   const dpc_engine* e = s->engine;
   const size_t at = (size_t)rank * (size_t)s->work->samples_max + (size_t)sample;
-  return (wholes){.values = s->work->values_int8 + at * e->values,
+  return (wholes){.values = s->work->wholes + at * e->values * dpc_engine_whole_size(e),
                   .units = s->work->units + at * (size_t)e->buffer_count,
                   .sums = s->work->sums + at * e->sums};
 }
@@ -41,7 +41,7 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
   const dpc_conv_call call = {
       .in = s->work->values + in,
       .in_bf16 = s->work->values_bf16 + in,
-      .in_int8 = whole.values + in,
+      .in_whole = whole.values + in * dpc_engine_whole_size(e),
       .in_unit = whole.units + op->in.buffer,
       .in_sums = whole.sums + e->buffers[op->in.buffer].sums,
       .in_row = e->buffers[op->in.buffer].row,
@@ -146,7 +146,8 @@ static void run_whole(const step_call* s, const dpc_engine_op* op, int rank) {
                                 .x_row = buffer->row,
                                 .rows = buffer->rows,
                                 .channels = op->blocks * DPC_LANES,
-                                .out = whole.values + first,
+                                .together = e->kernels->int8_together,
+                                .out = whole.values + first * dpc_engine_whole_size(e),
                                 .unit = whole.units + op->whole.buffer,
                                 .sums = whole.sums + buffer->sums,
                                 .border = e->border};

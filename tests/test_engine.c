@@ -11,8 +11,6 @@
 #include "tests/test.h"
 #include "tools/verify_pair.h"
 
-static const char* const isas[] = {"generic", "avx2", "avx512", "avx512_bf16"};
-
 static dpc_arena arena;
 static dpc_error error;
 
@@ -111,7 +109,7 @@ static void check_random(const dpc_unet_def* def) {
   dpc_unet_init(unet, (dpc_rng_key){11, 0}, params);
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
     if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-    setenv("DPC_ISA", isas[isa], 1);
+    setenv("DPC_ISA", dpc_isa_names[isa], 1);
     assert_near(difference(unet, params, DPC_PRECISION_FP32), 0, 1e-5);
     assert_near(difference(unet, params, DPC_PRECISION_BF16), 0, 5e-2);
     assert_near(difference(unet, params, DPC_PRECISION_INT8), 0, 1e-1);
@@ -186,7 +184,7 @@ static void test_samples_and_threads(void** state) {
   for (int i = 0; i < DPC_COUNT(defs); ++i) {
     for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
       if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-      setenv("DPC_ISA", isas[isa], 1);
+      setenv("DPC_ISA", dpc_isa_names[isa], 1);
       check_same_bits(&defs[i], i == 2 ? 3 : 2);  // more than there are CPUs is slow
     }
   }
@@ -244,7 +242,7 @@ static void check_golden(const char* folder, const char* name) {
   float* out = DPC_TAKE(&arena, float, count);
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
     if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-    setenv("DPC_ISA", isas[isa], 1);
+    setenv("DPC_ISA", dpc_isa_names[isa], 1);
     const dpc_engine_def settings = {.precision = DPC_PRECISION_FP32, .threads = 1};
     dpc_engine* engine = NULL;
     dpc_engine_work* work = NULL;
@@ -298,7 +296,7 @@ static void test_bundled_policy(void** state) {
   assert_ok(dpc_checkpoint_load(path, &arena, &info, &unet, &params, &error), &error);
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
     if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-    setenv("DPC_ISA", isas[isa], 1);
+    setenv("DPC_ISA", dpc_isa_names[isa], 1);
     assert_near(difference(unet, params, DPC_PRECISION_FP32), 0, 1e-5);
   }
 }

@@ -127,7 +127,6 @@ static void make_tiny(dpc_unet_def* def) {
 
 static void test_a_step_is_fixed_work(void** state) {
   (void)state;
-  static const char* const isas[] = {"generic", "avx2", "avx512", "avx512_bf16"};
   dpc_unet_def def = dpc_unet_def_default();
   def.input_dim = SMALL_ACTION;
   def.global_cond_dim = full ? SMALL_N_OBS * SMALL_OBS : 4;
@@ -136,7 +135,7 @@ static void test_a_step_is_fixed_work(void** state) {
   for (int isa = DPC_ISA_COUNT - 1; isa >= 0; --isa) {
     if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
     const int inputs = full || isa == DPC_ISA_GENERIC ? FEW : INPUTS;
-    setenv("DPC_ISA", isas[isa], 1);
+    setenv("DPC_ISA", dpc_isa_names[isa], 1);
     check_steps(&def, DPC_PRECISION_FP32, inputs);
     check_steps(&def, DPC_PRECISION_BF16, inputs);
     check_steps(&def, DPC_PRECISION_INT8, inputs);

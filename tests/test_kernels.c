@@ -21,7 +21,8 @@ static uint16_t packed_bf16[WEIGHTS];
 static float in[IN_SIZE + 1], bias[BLOCKS * DPC_LANES], expected[OUT_SIZE], got[OUT_SIZE];
 static uint16_t in_bf16[IN_SIZE + 2];
 static uint8_t packed_int8[WEIGHTS];
-static int8_t in_int8[IN_SIZE + 3];
+static int8_t in_bytes[IN_SIZE + 3];
+static int16_t in_words[IN_SIZE + 3];
 static int32_t in_sums[SAMPLES][ROWS + 2 * PAD];
 static float unit[BLOCKS * DPC_LANES], in_unit[SAMPLES];
 
@@ -52,6 +53,7 @@ static void pack(const dpc_conv_call* call, int most, int pair) {
 static void run(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage storage, float* out) {
   for (int i = 0; i < OUT_SIZE; ++i) out[i] = GUARD;
   call.out = out + DPC_LANES - 1;  // not aligned
+  const ptrdiff_t start = -(ptrdiff_t)call.first * call.in_row;
   switch (storage) {
     case DPC_STORAGE_FP32:
       pack(&call, kernels->group(call.positions), 1);
@@ -66,7 +68,9 @@ static void run(const dpc_kernels* kernels, dpc_conv_call call, dpc_storage stor
       kernels->conv_bf16(&call);
       return;
     case DPC_STORAGE_INT8:
-      pack(&call, kernels->group_bf16(call.positions), 4);
+      pack(&call, kernels->group_int8(call.positions), kernels->int8_together);
+      call.in_whole = kernels->int8_together == 4 ? (const void*)(in_bytes + 3 + start)
+                                                  : (const void*)(in_words + 3 + start);
       kernels->conv_int8(&call);
       return;
   }
@@ -80,7 +84,8 @@ static bool is_written(const dpc_conv_call* call, int i) {
 
 // The inputs as whole numbers from -127 to 127, and what their rows add up to.
 static void draw_wholes(const dpc_conv_call* call) {
-  memset(in_int8, 0, sizeof in_int8);
+  memset(in_bytes, 0, sizeof in_bytes);
+  memset(in_words, 0, sizeof in_words);
   for (int s = 0; s < call->samples; ++s) {
     int32_t* sums = in_sums[s] + PAD;
     for (int t = -PAD; t <= 0; ++t) sums[t] = 0;
@@ -89,8 +94,10 @@ static void draw_wholes(const dpc_conv_call* call) {
       const ptrdiff_t row = s * IN_SAMPLE + (ptrdiff_t)(t - call->first) * call->in_row;
       for (int c = 0; t < call->rows && c < call->channels; ++c) {
         const float x = in[1 + row + c];
-        in_int8[3 + row + c] = (int8_t)lrintf(127 * tanhf(x));
-        sums[t + 1] += in_int8[3 + row + c];
+        const int whole = (int)lrintf(127 * tanhf(x));
+        in_bytes[3 + row + c] = (int8_t)whole;
+        in_words[3 + row + c] = (int16_t)whole;
+        sums[t + 1] += whole;
       }
     }
     in_unit[s] = 0.01F * (float)(s + 1);
@@ -109,7 +116,6 @@ static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, dpc_stora
   for (int i = 0; i < IN_SIZE; ++i) in_bf16[i + 2] = dpc_bf16(in[i + 1]);
   draw_wholes(&call);
   call.in = in + 1 + start;
-  call.in_int8 = in_int8 + 3 + start;
   call.in_unit = in_unit;
   call.in_unit_sample = 1;
   call.in_sums = in_sums[0] + PAD;
@@ -269,16 +275,21 @@ static void test_rounding(void** state) {
 enum { BORDER = 3 };
 
 typedef struct wholes {
-  int8_t out[OUT_SIZE];
+  int8_t bytes[OUT_SIZE];
+  int16_t words[OUT_SIZE];
   int32_t sums[ROWS + 2 * BORDER + 1];
   float unit;
 } wholes;
 
 static void make_wholes(const dpc_kernels* kernels, dpc_int8_call call, wholes* w) {
   memset(w, 0x55, sizeof *w);
-  call.out = w->out + 1;
   call.sums = w->sums + BORDER;
   call.unit = &w->unit;
+  call.together = 4;
+  call.out = w->bytes + 1;
+  kernels->to_int8(&call);
+  call.together = 2;
+  call.out = w->words + 1;
   kernels->to_int8(&call);
 }
 
@@ -296,8 +307,10 @@ static void check_wholes(const dpc_int8_call* call) {
     assert_int_equal(all[0].sums[BORDER + t], sum);
     for (int c = 0; t >= 0 && t < call->rows && c < call->channels; ++c) {
       const int at = t * call->x_row + c;
-      sum += all[0].out[1 + at];
-      assert_near((float)all[0].out[1 + at] * all[0].unit, call->x[at], 0.501 * all[0].unit);
+      const int whole = all[0].words[1 + at];
+      sum += whole;
+      assert_int_equal(whole, all[0].bytes[1 + at]);
+      assert_near((float)whole * all[0].unit, call->x[at], 0.501 * all[0].unit);
     }
   }
   for (int isa = DPC_ISA_GENERIC + 1; isa < DPC_ISA_COUNT; ++isa) {

@@ -10,6 +10,7 @@
 ///   TILE_VECTOR_IN, TILE_BROADCAST(p), TILE_MULTIPLY_ADD(s, x, w)
 ///   TILE_LOAD_WEIGHTS(nb, p, w)                    those of one tap for nb blocks, into w[]
 ///   TILE_WEIGHTS(nb)                               elements that they take
+///   TILE_TAP_END                                   a statement after each tap; nothing if left out
 ///   TILE_MANY_POSITIONS, TILE_MANY, TILE_FEW       blocks of a group from so many positions, or below
 ///
 /// A tile is NP positions x NB blocks of outputs, summed in registers. Channel after channel it
@@ -20,6 +21,10 @@
 #pragma once
 
 #include "policy/kernels/kernels.h"
+
+#if !defined(TILE_TAP_END)
+#define TILE_TAP_END
+#endif
 
 #define TILE_INLINE static inline __attribute__((always_inline))
 
@@ -69,6 +74,7 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
         }
       }
       weights += TILE_WEIGHTS(nb);
+      TILE_TAP_END;
     }
   }
   float* out = call->out + place->sample * call->out_sample;

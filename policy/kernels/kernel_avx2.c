@@ -23,23 +23,30 @@
   for (int v = 0; v < 2 * (nb); ++v) (w)[v] = _mm256_loadu_ps((p) + v * 8)
 #include "policy/kernels/conv_tiles.h"
 
-static void conv(const dpc_conv_call* call) {
+int dpc_group_avx2(int positions) {
+  return tile_group(positions);
+}
+
+void dpc_conv_avx2(const dpc_conv_call* call) {
   tile_conv(call, call->weights);
 }
 
-static void norm(const dpc_norm_call* call) {
+void dpc_norm_avx2(const dpc_norm_call* call) {
   norm_rows(call, lanes_to_bf16);
 }
 
 const dpc_kernels dpc_kernels_avx2 = {
     .name = "avx2",
-    .group = tile_group,
+    .widens = true,
+    .int8_together = 2,
+    .group = dpc_group_avx2,
     .group_bf16 = dpc_group_generic,
-    .conv = conv,
+    .group_int8 = dpc_group_avx2,
+    .conv = dpc_conv_avx2,
     .conv_widened = dpc_conv_widened_avx2,
     .conv_bf16 = dpc_conv_bf16_generic,
-    .conv_int8 = dpc_conv_int8_generic,
-    .norm = norm,
-    .to_int8 = dpc_to_int8_generic,
+    .conv_int8 = dpc_conv_int8_avx2,
+    .norm = dpc_norm_avx2,
+    .to_int8 = dpc_to_int8_avx2,
     .to_bf16 = dpc_to_bf16_generic,
 };

@@ -41,6 +41,8 @@ static inline __m256 multiply_add(__m256 sum, widened x, widened w) {
 #define TILE_WEIGHTS(nb)                         ((nb)*DPC_LANES * 2)
 #define TILE_LOAD_WEIGHTS(nb, p, w) \
   for (int v = 0; v < 2 * (nb); ++v) (w)[v] = load_widened((p) + v * 16)
+// Registers are few: without this the compiler keeps inputs for the next tap, and sums in memory.
+#define TILE_TAP_END __asm__ volatile("" ::: "memory")
 #include "policy/kernels/conv_tiles.h"
 
 void dpc_conv_widened_avx2(const dpc_conv_call* call) {

@@ -1,4 +1,4 @@
-// AVX-512 with BF16: as AVX-512, and dot products of pairs of bfloat16 in the same tiles.
+// AVX-512 with BF16: as AVX-512 with VNNI, and dot products of pairs of bfloat16 in the same tiles.
 #include <immintrin.h>
 #include <string.h>
 
@@ -60,12 +60,14 @@ const dpc_kernels dpc_kernels_avx512_bf16 = {
     .name = "avx512_bf16",
     .widens = true,
     .bf16_dot = true,
+    .int8_together = 4,
     .group = dpc_group_avx512,
     .group_bf16 = tile_group,
+    .group_int8 = dpc_group_avx512,
     .conv = dpc_conv_avx512,
     .conv_widened = dpc_conv_widened_avx512,
     .conv_bf16 = conv_bf16,
-    .conv_int8 = dpc_conv_int8_avx512,
+    .conv_int8 = dpc_conv_int8_avx512_vnni,
     .norm = norm,
     .to_int8 = dpc_to_int8_avx512,
     .to_bf16 = to_bf16,

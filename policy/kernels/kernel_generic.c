@@ -1,6 +1,6 @@
 // Plain C: runs everywhere, and is what the other kernels are tested against.
 #include "policy/kernels/kernel_tables.h"
-#include "policy/kernels/norm_blocks.h"
+#include "policy/kernels/whole_rows.h"
 
 int dpc_group_generic(int positions) {
   (void)positions;
@@ -49,16 +49,17 @@ static void sum_position_bf16(const dpc_conv_call* call, const uint16_t* in, int
 }
 
 // Without the 128 of each weight.
-static void sum_position_int8(const dpc_conv_call* call, const int8_t* in, int row,
+static void sum_position_int8(const dpc_conv_call* call, const int16_t* in, int row,
                               const uint8_t* weights, const float* unit, float in_unit,
                               float* sum) {
   int32_t whole[DPC_LANES] = {0};
-  for (int c = 0; c < call->channels; c += 4) {
-    for (int k = 0; k < call->taps; ++k, weights += 4 * DPC_LANES) {
+  for (int c = 0; c < call->channels; c += 2) {
+    for (int k = 0; k < call->taps; ++k, weights += 2 * DPC_LANES) {
       if (row + k < 0 || row + k >= call->rows) continue;
-      const int8_t* x = in + k * call->in_row + c;
-      for (int j = 0; j < 4 * DPC_LANES; ++j) {
-        whole[j / 4] += x[j % 4] * (weights[j] - DPC_INT8_ZERO);
+      const int even = in[k * call->in_row + c], odd = in[k * call->in_row + c + 1];
+      for (int j = 0; j < DPC_LANES; ++j) {
+        whole[j] += even * (weights[2 * j] - DPC_INT8_ZERO);
+        whole[j] += odd * (weights[2 * j + 1] - DPC_INT8_ZERO);
       }
     }
   }
@@ -81,8 +82,8 @@ static void sum_any(const dpc_conv_call* call, dpc_storage storage, int block, i
       sum_position_bf16(call, call->in_bf16 + from, row, call->weights_bf16 + block * size, sum);
       return;
     case DPC_STORAGE_INT8:
-      sum_position_int8(call, call->in_int8 + from, row, call->weights_int8 + block * size,
-                        call->unit + block * DPC_LANES,
+      sum_position_int8(call, (const int16_t*)call->in_whole + from, row,
+                        call->weights_int8 + block * size, call->unit + block * DPC_LANES,
                         call->in_unit[sample * call->in_unit_sample], sum);
       return;
   }
@@ -115,39 +116,12 @@ void dpc_conv_bf16_generic(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_BF16);
 }
 
-void dpc_conv_int8_generic(const dpc_conv_call* call) {
+static void conv_int8(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_INT8);
 }
 
-// Without their signs floats are in the order of their bits, and those that are not finite above all.
-static float largest(const dpc_int8_call* call) {
-  uint32_t most = 0;
-  for (int t = 0; t < call->rows; ++t) {
-    for (int c = 0; c < call->channels; ++c) {
-      uint32_t bits;
-      memcpy(&bits, call->x + (ptrdiff_t)t * call->x_row + c, sizeof bits);
-      bits &= 0x7fffffffU;
-      most = bits > most ? bits : most;
-    }
-  }
-  float value;
-  memcpy(&value, &most, sizeof value);
-  return value;
-}
-
-void dpc_to_int8_generic(const dpc_int8_call* call) {
-  const float most = largest(call), per_unit = dpc_int8_per_unit(most);
-  *call->unit = most * (1.0F / DPC_INT8_MAX);
-  int32_t before = 0;
-  for (int t = -call->border; t <= 0; ++t) call->sums[t] = 0;
-  for (int t = 0; t < call->rows + call->border; ++t) {
-    for (int c = 0; t < call->rows && c < call->channels; ++c) {
-      const ptrdiff_t at = (ptrdiff_t)t * call->x_row + c;
-      call->out[at] = (int8_t)lrintf(call->x[at] * per_unit);
-      before += call->out[at];
-    }
-    call->sums[t + 1] = before;
-  }
+static void to_int8(const dpc_int8_call* call) {
+  whole_rows(call);
 }
 
 void dpc_to_bf16_generic(int n, const float* from, uint16_t* to) {
@@ -160,13 +134,15 @@ static void norm(const dpc_norm_call* call) {
 
 const dpc_kernels dpc_kernels_generic = {
     .name = "generic",
+    .int8_together = 2,
     .group = dpc_group_generic,
     .group_bf16 = dpc_group_generic,
+    .group_int8 = dpc_group_generic,
     .conv = conv,
     .conv_widened = conv_widened,
     .conv_bf16 = dpc_conv_bf16_generic,
-    .conv_int8 = dpc_conv_int8_generic,
+    .conv_int8 = conv_int8,
     .norm = norm,
-    .to_int8 = dpc_to_int8_generic,
+    .to_int8 = to_int8,
     .to_bf16 = dpc_to_bf16_generic,
 };

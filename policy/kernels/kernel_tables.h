@@ -5,10 +5,12 @@
 
 extern const dpc_kernels dpc_kernels_generic;
 extern const dpc_kernels dpc_kernels_avx2;
+extern const dpc_kernels dpc_kernels_avx2_vnni;
 extern const dpc_kernels dpc_kernels_avx512;
+extern const dpc_kernels dpc_kernels_avx512_vnni;
 extern const dpc_kernels dpc_kernels_avx512_bf16;
 
-// What one file lends to the next; each is the function of its table that kernels.h describes.
+// What one file lends to others; each is the function of its table that kernels.h describes.
 
 /// One block.
 /// Allocates: no. Blocks: no. Thread: any.
@@ -18,19 +20,35 @@ int dpc_group_generic(int positions);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_bf16_generic(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_widened.
+/// dpc_kernels.to_bf16.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_widened_avx512(const dpc_conv_call* call);
+void dpc_to_bf16_generic(int n, const float* from, uint16_t* to);
+
+/// Blocks of conv and of conv_int8.
+/// Allocates: no. Blocks: no. Thread: any.
+int dpc_group_avx2(int positions);
+
+/// dpc_kernels.conv.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_conv_avx2(const dpc_conv_call* call);
 
 /// dpc_kernels.conv_widened.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_widened_avx2(const dpc_conv_call* call);
 
-/// dpc_kernels.to_bf16.
+/// dpc_kernels.conv_int8 for pairs.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_to_bf16_generic(int n, const float* from, uint16_t* to);
+void dpc_conv_int8_avx2(const dpc_conv_call* call);
 
-/// Blocks that 16 sums hold beside the positions.
+/// dpc_kernels.norm.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_norm_avx2(const dpc_norm_call* call);
+
+/// dpc_kernels.to_int8.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_to_int8_avx2(const dpc_int8_call* call);
+
+/// Blocks of conv and of conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_group_avx512(int positions);
 
@@ -38,18 +56,22 @@ int dpc_group_avx512(int positions);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_avx512(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_int8 for groups of one block.
+/// dpc_kernels.conv_widened.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_int8_generic(const dpc_conv_call* call);
+void dpc_conv_widened_avx512(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_int8.
+/// dpc_kernels.conv_int8 for pairs.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_avx512(const dpc_conv_call* call);
 
-/// dpc_kernels.to_int8.
+/// dpc_kernels.norm.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_to_int8_generic(const dpc_int8_call* call);
+void dpc_norm_avx512(const dpc_norm_call* call);
 
 /// dpc_kernels.to_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_to_int8_avx512(const dpc_int8_call* call);
+
+/// dpc_kernels.conv_int8 for fours.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_conv_int8_avx512_vnni(const dpc_conv_call* call);

@@ -9,10 +9,10 @@
 ///
 /// bfloat16 has the same layout with pairs of channels, [group][channel / 2][tap][16 * width][2].
 ///
-/// 8 bits have it with four channels, [group][channel / 4][tap][16 * width][4]: whole numbers from 1 to
-/// 255, a weight and 128, of units that each output channel has for itself. What they multiply are
-/// whole numbers from -127 to 127, of a unit for all rows of a sample, and what the 128 add is taken
-/// off again through the rows' sums. So a sum is exact, in whatever order it is made.
+/// 8 bits have it with `int8_together` channels, [group][channel / 4][tap][16 * width][4] or pairs: whole
+/// numbers from 1 to 255, a weight and 128, of units that each output channel has for itself. What
+/// they multiply are whole numbers from -127 to 127, of a unit for all rows of a sample, and what the
+/// 128 add is taken off again through the rows' sums. So a sum is exact, in whatever order it is made.
 #pragma once
 
 #include "policy/base.h"
@@ -38,9 +38,9 @@ static inline int dpc_lanes_up(int channels) {
 typedef struct dpc_conv_call {
   const float* in;          // sample 0, row 0, of the input
   const uint16_t* in_bf16;  // likewise, for conv_bf16
-  const int8_t* in_int8;    // likewise, for conv_int8
-  const float* in_unit;     // of in_int8, [samples]
-  const int32_t* in_sums;   // of row 0 of in_int8: see dpc_int8_call
+  const void* in_whole;     // likewise, for conv_int8: see dpc_int8_call
+  const float* in_unit;     // of in_whole, [samples]
+  const int32_t* in_sums;   // of row 0 of in_whole
   int in_row;               // elements from one row to the next
   int channels;             // summed per tap; a multiple of those that lie together
   int rows;                 // of the input
@@ -84,7 +84,8 @@ typedef struct dpc_int8_call {
   const float* x;  // rows of `channels`, a multiple of 16, x_row apart
   int x_row;
   int rows, channels;
-  int8_t* out;  // x_row apart
+  int together;  // 4 or 2: of the weights that they will meet
+  void* out;     // int8_t for 4, int16_t for 2, x_row apart
   float* unit;
   int32_t* sums;  // [-border .. rows + border]: what all rows before this one add up to
   int border;
@@ -101,7 +102,9 @@ typedef enum dpc_storage {
 typedef enum dpc_isa {
   DPC_ISA_GENERIC,
   DPC_ISA_AVX2,
+  DPC_ISA_AVX2_VNNI,
   DPC_ISA_AVX512,
+  DPC_ISA_AVX512_VNNI,
   DPC_ISA_AVX512_BF16,
   DPC_ISA_COUNT
 } dpc_isa;
@@ -109,9 +112,11 @@ typedef enum dpc_isa {
 typedef struct dpc_kernels {
   const char* name;
   bool widens;                       // conv_widened is faster than conv
-  bool bf16_dot;                     // conv_bf16 is faster than both, and conv_int8 than that
+  bool bf16_dot;                     // conv_bf16 is faster than both
+  int int8_together;                 // channels that lie together for conv_int8: 2 or 4
   int (*group)(int positions);       // most blocks that one group of conv's has
-  int (*group_bf16)(int positions);  // likewise of conv_bf16's and conv_int8's
+  int (*group_bf16)(int positions);  // likewise of conv_bf16's
+  int (*group_int8)(int positions);  // and of conv_int8's
   void (*conv)(const dpc_conv_call* call);
   void (*conv_widened)(
       const dpc_conv_call* call);  // weights_bf16 in conv's groups, of even channels
@@ -129,13 +134,15 @@ static inline int dpc_group_width(int most, int left) {
   return width;
 }
 
+/// What DPC_ISA calls them, [DPC_ISA_COUNT].
+extern const char* const dpc_isa_names[];
+
 /// The kernels of one instruction set, or NULL when this machine or this build lacks it.
 /// Allocates: no. Blocks: no. Thread: any.
 const dpc_kernels* dpc_kernels_of(dpc_isa isa);
 
-/// The fastest kernels this machine runs, or those that the environment's DPC_ISA names (generic,
-/// avx2, avx512, avx512_bf16). DPC_ERR_CONFIG for a name that is unknown, or that this machine
-/// does not support.
+/// The fastest kernels for this machine, or those that the environment's DPC_ISA names.
+/// DPC_ERR_CONFIG for a name that is unknown, or that this machine does not support.
 /// Allocates: no. Blocks: no. Thread: start-up only.
 DPC_NODISCARD dpc_status dpc_kernels_pick(const dpc_kernels** out, dpc_error* error);
 

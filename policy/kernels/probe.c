@@ -16,7 +16,9 @@ const dpc_probe* dpc_probe_of(const char* isa) {
     const char* isa;
     const dpc_probe* probe;
   } tables[] = {{"avx2", &dpc_probe_avx2},
+                {"avx2_vnni", &dpc_probe_avx2_vnni},
                 {"avx512", &dpc_probe_avx512},
+                {"avx512_vnni", &dpc_probe_avx512_vnni},
                 {"avx512_bf16", &dpc_probe_avx512_bf16}};
   for (int i = 0; i < DPC_COUNT(tables); ++i) {
     if (strcmp(isa, tables[i].isa) == 0) return tables[i].probe;

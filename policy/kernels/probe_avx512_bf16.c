@@ -1,8 +1,11 @@
-// AVX-512 with BF16: as AVX-512, and dot products of pairs of bfloat16 and of whole numbers.
+// AVX-512 with BF16: as AVX-512 with VNNI, and dot products of pairs of bfloat16.
 #include <immintrin.h>
 
 #define PROBE_BYTES 64
 #define PROBE_SUMS  24
+#define PROBE_INT8(sum, ones) \
+  (wholes) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(ones), (__m512i)(ones))
+#define PROBE_PER_LANE 4
 #include "policy/kernels/probe_loops.h"
 
 static double multiply_adds_bf16(int64_t rounds, float* sum) {
@@ -16,23 +19,6 @@ static double multiply_adds_bf16(int64_t rounds, float* sum) {
   }
   *sum = 0;
   for (int i = 0; i < PROBE_SUMS; ++i) *sum += sums[i][0];
-  return (double)rounds * PROBE_SUMS * MULTIPLY_ADDS;
-}
-
-static double multiply_adds_int8(int64_t rounds, float* sum) {
-  enum { MULTIPLY_ADDS = 64 };  // of one instruction
-  typedef int32_t wholes __attribute__((vector_size(PROBE_BYTES)));
-  wholes sums[PROBE_SUMS] = {0};
-  for (int i = 0; i < PROBE_SUMS; ++i) sums[i] += i;
-  const __m512i ones = _mm512_set1_epi8(1);
-  for (int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 32
-    for (int i = 0; i < PROBE_SUMS; ++i) {
-      sums[i] = (wholes)_mm512_dpbusd_epi32((__m512i)sums[i], ones, ones);
-    }
-  }
-  *sum = 0;
-  for (int i = 0; i < PROBE_SUMS; ++i) *sum += (float)sums[i][0];
   return (double)rounds * PROBE_SUMS * MULTIPLY_ADDS;
 }
 

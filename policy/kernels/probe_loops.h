@@ -1,5 +1,7 @@
 /// Inside the probes: the loops, in vectors of PROBE_BYTES, as many sums as PROBE_SUMS. A file
-/// defines both, includes this, and is compiled for its instruction set.
+/// defines both, includes this, and is compiled for its instruction set. Where the kernels have
+/// instructions for whole numbers, it defines PROBE_INT8(sum, ones), which multiplies and adds
+/// PROBE_PER_LANE of them in each lane.
 #pragma once
 
 #include <string.h>
@@ -10,6 +12,7 @@ enum { STREAMS = 4, FLOATS = PROBE_BYTES / sizeof(float) };
 enum { READ_VECTORS = 256 / PROBE_BYTES };  // read from a stream at each turn
 
 typedef float floats __attribute__((vector_size(PROBE_BYTES)));
+typedef int32_t wholes __attribute__((vector_size(PROBE_BYTES)));
 typedef uint64_t words __attribute__((vector_size(PROBE_BYTES)));
 
 // Many sums, because a multiply-add takes several cycles and two begin in each.
@@ -26,6 +29,21 @@ static double multiply_adds(int64_t rounds, float* sum) {
   for (int i = 0; i < PROBE_SUMS; ++i) *sum += sums[i][0];
   return (double)rounds * PROBE_SUMS * FLOATS;
 }
+
+#if defined(PROBE_INT8)
+static double multiply_adds_int8(int64_t rounds, float* sum) {
+  wholes sums[PROBE_SUMS] = {0};
+  for (int i = 0; i < PROBE_SUMS; ++i) sums[i] += i;
+  const wholes ones = (wholes){0} + 0x01010101;
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 32
+    for (int i = 0; i < PROBE_SUMS; ++i) sums[i] = PROBE_INT8(sums[i], ones);
+  }
+  *sum = 0;
+  for (int i = 0; i < PROBE_SUMS; ++i) *sum += (float)sums[i][0];
+  return (double)rounds * PROBE_SUMS * FLOATS * PROBE_PER_LANE;
+}
+#endif
 
 static inline __attribute__((always_inline)) words read_streams(const char* from, size_t size,
                                                                 int streams) {

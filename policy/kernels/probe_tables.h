@@ -4,5 +4,7 @@
 #include "policy/kernels/probe.h"
 
 extern const dpc_probe dpc_probe_avx2;
+extern const dpc_probe dpc_probe_avx2_vnni;
 extern const dpc_probe dpc_probe_avx512;
+extern const dpc_probe dpc_probe_avx512_vnni;
 extern const dpc_probe dpc_probe_avx512_bf16;

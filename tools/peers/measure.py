@@ -63,7 +63,8 @@ def start_step_peers(args, folder, size, threads):
     peers = [Peer("dpc", [*ours, "--precision", precision], threads)
              for precision in run_tool(ours[0], "--list").split()]
     if size == "small" and threads == 1:
-        peers.append(Peer("dpc", [*ours, "--precision", "fp32"], threads, {"DPC_ISA": "avx2"}))
+        peers += [Peer("dpc", [*ours, "--precision", precision], threads, {"DPC_ISA": "avx2"})
+                  for precision in ("fp32", "int8")]
     for form, model in models.items():
         peers.append(Peer("ONNX Runtime", ["node", HERE / "onnx_peer.mjs", NODE_MODULES, form, model,
                                            threads, inputs], threads))

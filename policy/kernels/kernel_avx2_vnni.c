@@ -1,0 +1,29 @@
+// AVX2 with AVX-VNNI: as AVX2, and dot products of whole numbers in the same tiles.
+#include "policy/kernels/kernel_tables.h"
+#include "policy/kernels/norm_blocks.h"
+
+#define TILE_PAIR           4
+#define TILE_MANY_POSITIONS 4
+#define TILE_MANY           1
+#define TILE_FEW            1
+#include "policy/kernels/int8_tiles.h"
+
+static void conv_int8(const dpc_conv_call* call) {
+  tile_conv(call, call->weights_int8);
+}
+
+const dpc_kernels dpc_kernels_avx2_vnni = {
+    .name = "avx2_vnni",
+    .widens = true,
+    .int8_together = TILE_PAIR,
+    .group = dpc_group_avx2,
+    .group_bf16 = dpc_group_generic,
+    .group_int8 = dpc_group_avx2,
+    .conv = dpc_conv_avx2,
+    .conv_widened = dpc_conv_widened_avx2,
+    .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_int8 = conv_int8,
+    .norm = dpc_norm_avx2,
+    .to_int8 = dpc_to_int8_avx2,
+    .to_bf16 = dpc_to_bf16_generic,
+};

@@ -1,0 +1,29 @@
+// AVX-512 with VNNI: as AVX-512, and dot products of whole numbers in the same tiles.
+#include "policy/kernels/kernel_tables.h"
+#include "policy/kernels/norm_blocks.h"
+
+#define TILE_PAIR           4
+#define TILE_MANY_POSITIONS 8
+#define TILE_MANY           2
+#define TILE_FEW            4
+#include "policy/kernels/int8_tiles.h"
+
+void dpc_conv_int8_avx512_vnni(const dpc_conv_call* call) {
+  tile_conv(call, call->weights_int8);
+}
+
+const dpc_kernels dpc_kernels_avx512_vnni = {
+    .name = "avx512_vnni",
+    .widens = true,
+    .int8_together = TILE_PAIR,
+    .group = dpc_group_avx512,
+    .group_bf16 = dpc_group_generic,
+    .group_int8 = dpc_group_avx512,
+    .conv = dpc_conv_avx512,
+    .conv_widened = dpc_conv_widened_avx512,
+    .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_int8 = dpc_conv_int8_avx512_vnni,
+    .norm = dpc_norm_avx512,
+    .to_int8 = dpc_to_int8_avx512,
+    .to_bf16 = dpc_to_bf16_generic,
+};
