@@ -99,13 +99,11 @@ static dpc_status take_values(const dpc_engine* e, int samples_max, dpc_arena* a
   work->values_bf16 = DPC_TAKE(arena, uint16_t, dpc_engine_rounds(e) ? samples * e->values : 1);
   const size_t wholes = dpc_engine_wholes(e) ? samples * (size_t)e->threads : 0;
   work->wholes = DPC_TAKE(arena, char, wholes * e->values * dpc_engine_whole_size(e) + 1);
-  work->units = DPC_TAKE(arena, float, wholes*(size_t)e->buffer_count + 1);
-  work->sums = DPC_TAKE(arena, int32_t, wholes * e->sums + 1);
+  work->scales = DPC_TAKE(arena, dpc_whole_scale, wholes * (size_t)e->buffer_count + 1);
   work->film_obs = DPC_TAKE(arena, float, samples*(size_t)e->film_size);
   work->cond_mish = DPC_TAKE(arena, float, samples* given + 1);
   if (work->values == NULL || work->values_bf16 == NULL || work->wholes == NULL ||
-      work->units == NULL || work->sums == NULL || work->film_obs == NULL ||
-      work->cond_mish == NULL) {
+      work->scales == NULL || work->film_obs == NULL || work->cond_mish == NULL) {
     return dpc_arena_full(arena, "the engine's work area", error);
   }
   return DPC_OK;

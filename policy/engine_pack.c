@@ -57,14 +57,18 @@ static void pack_bf16(const packer* p, uint16_t* to) {
   }
 }
 
-static void pack_int8(const packer* p, uint8_t* to) {
+// A weight in its output channel's units; those of channels that are padding are 0.
+static int8_t to_whole(float weight, float unit) {
+  return unit > 0 ? (int8_t)lrintf(weight / unit) : 0;
+}
+
+static void pack_int8(const packer* p, int8_t* to) {
   const float* unit = p->op->unit + (ptrdiff_t)p->block * DPC_LANES;
   const int together = p->together;
   for (int c = 0; c < p->op->channels; c += together) {
     for (int k = 0; k < p->op->taps; ++k) {
       for (int j = 0; j < together * p->width * DPC_LANES; ++j) {
-        const float per_unit = unit[j / together] > 0 ? 1 / unit[j / together] : 0;
-        *to++ = (uint8_t)(lrintf(packed_at(p, c, k, j) * per_unit) + DPC_INT8_ZERO);
+        *to++ = to_whole(packed_at(p, c, k, j), unit[j / together]);
       }
     }
   }
@@ -97,14 +101,14 @@ static void pack_group(const packer* p, const dpc_engine_part* part, size_t at) 
       pack_bf16(p, (uint16_t*)part->packed + at);
       return;
     case DPC_STORAGE_INT8:
-      pack_int8(p, (uint8_t*)part->packed + at);
+      pack_int8(p, (int8_t*)part->packed + at);
       return;
   }
 }
 
 static size_t element_size(dpc_storage storage) {
   if (storage == DPC_STORAGE_FP32) return sizeof(float);
-  return storage == DPC_STORAGE_INT8 ? sizeof(uint8_t) : sizeof(uint16_t);
+  return storage == DPC_STORAGE_INT8 ? sizeof(int8_t) : sizeof(uint16_t);
 }
 
 // Weights of a thread's share, group after group.
@@ -162,12 +166,33 @@ static float* weight_units(const dpc_engine_conv* op, const float* params, dpc_a
   return unit;
 }
 
+// What the whole weights of all taps before add up to, [taps + 1] rows.
+static float* sum_taps(const dpc_engine_conv* op, const float* params, dpc_arena* arena) {
+  const int out = op->conv->conv.out, row = dpc_lanes_up(out);
+  float* sums = DPC_TAKE(arena, float, (op->taps + 1) * row);
+  for (int k = 0; sums != NULL && k < op->taps; ++k) {
+    for (int n = 0; n < out; ++n) {
+      int sum = 0;
+      for (int c = 0; c < op->channels; ++c) {
+        sum += to_whole(weight_at(op, params, n, k, c), op->unit[n]);
+      }
+      sums[(k + 1) * row + n] = sums[k * row + n] + (float)sum;
+    }
+  }
+  return sums;
+}
+
+static bool pack_wholes(dpc_engine_conv* op, const float* params, dpc_arena* arena) {
+  op->unit = weight_units(op, params, arena);
+  op->tap_sums = op->unit != NULL ? sum_taps(op, params, arena) : NULL;
+  return op->tap_sums != NULL;
+}
+
 static bool pack_vectors(const dpc_engine* e, dpc_engine_op* op, dpc_arena* arena) {
   if (op->kind == DPC_ENGINE_CONV) {
-    const bool wholes = op->conv.storage == DPC_STORAGE_INT8;
     op->conv.bias = pad_copy(arena, e->params + op->conv.conv->bias, op->conv.conv->conv.out);
-    op->conv.unit = wholes ? weight_units(&op->conv, e->params, arena) : NULL;
-    return op->conv.bias != NULL && (!wholes || op->conv.unit != NULL);
+    if (op->conv.bias == NULL) return false;
+    return op->conv.storage != DPC_STORAGE_INT8 || pack_wholes(&op->conv, e->params, arena);
   }
   if (op->kind == DPC_ENGINE_NORM) {
     const dpc_unet_conv_block* block = op->norm.block;

@@ -7,13 +7,9 @@
 static int add_buffer(dpc_engine* e, int rows, int channels) {
   DPC_ASSERT(e->buffer_count < DPC_ENGINE_BUFFERS_MAX);
   const int row = dpc_lanes_up(channels);
-  e->buffers[e->buffer_count] =
-      (dpc_engine_buffer){.rows = rows,
-                          .row = row,
-                          .offset = e->values + (size_t)e->border * (size_t)row,
-                          .sums = e->sums + (size_t)e->border};
+  e->buffers[e->buffer_count] = (dpc_engine_buffer){
+      .rows = rows, .row = row, .offset = e->values + (size_t)e->border * (size_t)row};
   e->values += (size_t)(e->border + rows + e->border) * (size_t)row;
-  e->sums += (size_t)(e->border + rows + e->border + 1);
   return e->buffer_count++;
 }
 
@@ -222,7 +218,7 @@ static dpc_engine_view add_up(dpc_engine* e, const dpc_engine_view* up_in) {
 void dpc_engine_plan(dpc_engine* e) {
   const dpc_unet* u = e->unet;
   const int horizon = u->def.horizon, start = u->def.down_dims.values[0];
-  e->border = u->def.kernel_size / 2 + 1;
+  e->border = u->def.kernel_size > 2 ? u->def.kernel_size / 2 : 1;
   dpc_engine_view up_in[DPC_UNET_LEVELS_MAX] = {{0}};
   e->input = add_buffer(e, horizon, dpc_unet_row(&u->def));
   dpc_engine_view x = add_down(e, (dpc_engine_view){e->input, 0}, up_in);

@@ -12,7 +12,6 @@
 typedef struct dpc_engine_buffer {
   int rows, row;  // `row` values from one to the next
   size_t offset;  // of row 0 among the sample's values
-  size_t sums;    // of row 0 among the sample's sums
 } dpc_engine_buffer;
 
 /// Some of a buffer's channels.
@@ -37,7 +36,8 @@ typedef struct dpc_engine_conv {
   int out_first, out_step;  // rows of the output
   dpc_storage storage;
   const float* bias;
-  const float* unit;  // of weights in 8 bits
+  const float* unit;      // of weights in 8 bits
+  const float* tap_sums;  // of them
 } dpc_engine_conv;
 
 /// Normalisation and what follows it.
@@ -84,7 +84,6 @@ struct dpc_engine {
   int buffer_count;
   int border;                 // rows before and after each buffer's
   size_t values;              // in all buffers, of one sample
-  size_t sums;                // likewise
   int film_size;              // values of all FiLM layers
   int input, output;          // buffers
   const float* film_weights;  // packed, the observations' columns
@@ -95,15 +94,14 @@ struct dpc_engine {
 struct dpc_engine_work {
   dpc_team* team;
   int samples_max;
-  float* values;          // [samples_max][values]
-  uint16_t* values_bf16;  // likewise
-  char* wholes;           // [threads][samples_max][values], of dpc_engine_whole_size
-  float* units;           // [threads][samples_max][buffers]
-  int32_t* sums;          // [threads][samples_max][sums]
-  float* film_steps;      // [count][film_size]
-  float* film_obs;        // [samples_max][film_size]
-  float* cond_mish;       // [samples_max][global_cond_dim]
-  int count;              // timesteps
+  float* values;            // [samples_max][values]
+  uint16_t* values_bf16;    // likewise
+  char* wholes;             // [threads][samples_max][values], of dpc_engine_whole_size
+  dpc_whole_scale* scales;  // [threads][samples_max][buffers]
+  float* film_steps;        // [count][film_size]
+  float* film_obs;          // [samples_max][film_size]
+  float* cond_mish;         // [samples_max][global_cond_dim]
+  int count;                // timesteps
 };
 
 /// Convolutions read what is rounded to bfloat16, and not fp32.
@@ -119,7 +117,7 @@ static inline int dpc_engine_together(const dpc_engine* engine, dpc_storage stor
 
 /// Bytes of an input's whole number.
 static inline size_t dpc_engine_whole_size(const dpc_engine* engine) {
-  return engine->kernels->int8_together == 4 ? sizeof(int8_t) : sizeof(int16_t);
+  return engine->kernels->int8_together == 4 ? sizeof(uint8_t) : sizeof(int16_t);
 }
 
 /// Convolutions read whole numbers.

@@ -17,17 +17,15 @@ static size_t offset_of(const dpc_engine* e, dpc_engine_view view) {
 
 // Where the whole numbers of a thread begin, and what belongs to them, of a sample.
 typedef struct wholes {
-  char* values;   // of dpc_engine_whole_size
-  float* units;   // [buffers]
-  int32_t* sums;  // of all buffers
+  char* values;             // of dpc_engine_whole_size
+  dpc_whole_scale* scales;  // [buffers]
 } wholes;
 
 static wholes wholes_of(const step_call* s, int rank, int sample) {
   const dpc_engine* e = s->engine;
   const size_t at = (size_t)rank * (size_t)s->work->samples_max + (size_t)sample;
   return (wholes){.values = s->work->wholes + at * e->values * dpc_engine_whole_size(e),
-                  .units = s->work->units + at * (size_t)e->buffer_count,
-                  .sums = s->work->sums + at * e->sums};
+                  .scales = s->work->scales + at * (size_t)e->buffer_count};
 }
 
 static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_engine_part* part,
@@ -42,8 +40,7 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
       .in = s->work->values + in,
       .in_bf16 = s->work->values_bf16 + in,
       .in_whole = whole.values + in * dpc_engine_whole_size(e),
-      .in_unit = whole.units + op->in.buffer,
-      .in_sums = whole.sums + e->buffers[op->in.buffer].sums,
+      .in_scale = whole.scales + op->in.buffer,
       .in_row = e->buffers[op->in.buffer].row,
       .channels = op->channels,
       .rows = op->conv->time,
@@ -55,6 +52,8 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
       .weights_bf16 = part->packed,
       .weights_int8 = part->packed,
       .unit = op->unit != NULL ? op->unit + (ptrdiff_t)part->first * DPC_LANES : NULL,
+      .tap_sums = op->unit != NULL ? op->tap_sums + (ptrdiff_t)part->first * DPC_LANES : NULL,
+      .tap_sums_row = any->blocks * DPC_LANES,
       .bias = op->bias + (ptrdiff_t)part->first * DPC_LANES,
       .blocks = part->blocks,
       .out = s->work->values + out + (ptrdiff_t)op->out_first * row,
@@ -62,8 +61,7 @@ static void run_conv(const step_call* s, const dpc_engine_op* any, const dpc_eng
       .samples = s->samples,
       .in_sample = (ptrdiff_t)e->values,
       .out_sample = (ptrdiff_t)e->values,
-      .in_unit_sample = e->buffer_count,
-      .in_sums_sample = (ptrdiff_t)e->sums,
+      .in_scale_sample = e->buffer_count,
       .prefetch = e->prefetch};
   switch (op->storage) {
     case DPC_STORAGE_FP32:
@@ -145,12 +143,11 @@ static void run_whole(const step_call* s, const dpc_engine_op* op, int rank) {
     const dpc_int8_call call = {.x = s->work->values + (size_t)sample * e->values + first,
                                 .x_row = buffer->row,
                                 .rows = buffer->rows,
+                                .border = e->border,
                                 .channels = op->blocks * DPC_LANES,
                                 .together = e->kernels->int8_together,
                                 .out = whole.values + first * dpc_engine_whole_size(e),
-                                .unit = whole.units + op->whole.buffer,
-                                .sums = whole.sums + buffer->sums,
-                                .border = e->border};
+                                .scale = whole.scales + op->whole.buffer};
     e->kernels->to_int8(&call);
   }
 }

@@ -20,14 +20,32 @@ static float weights[WEIGHTS], packed[WEIGHTS];
 static uint16_t packed_bf16[WEIGHTS];
 static float in[IN_SIZE + 1], bias[BLOCKS * DPC_LANES], expected[OUT_SIZE], got[OUT_SIZE];
 static uint16_t in_bf16[IN_SIZE + 2];
-static uint8_t packed_int8[WEIGHTS];
-static int8_t in_bytes[IN_SIZE + 3];
+static int8_t packed_int8[WEIGHTS];
+static uint8_t in_bytes[IN_SIZE + 3];
 static int16_t in_words[IN_SIZE + 3];
-static int32_t in_sums[SAMPLES][ROWS + 2 * PAD];
-static float unit[BLOCKS * DPC_LANES], in_unit[SAMPLES];
+static float tap_sums[MAX_TAPS + 1][BLOCKS * DPC_LANES];
+static float unit[BLOCKS * DPC_LANES];
+static dpc_whole_scale in_scale[SAMPLES];
 
 static void draw(uint32_t stream, int count, float* out) {
   dpc_rng_normal((dpc_rng_key){1, 2}, DPC_STREAM_TEST, stream, 0, count, out);
+}
+
+static int8_t whole_weight(float weight) {
+  return (int8_t)lrintf(weight * (DPC_INT8_MAX / 2.0F));
+}
+
+static void sum_taps(const dpc_conv_call* call) {
+  memset(tap_sums, 0, sizeof tap_sums);
+  for (int n = 0; n < call->blocks * DPC_LANES; ++n) {
+    for (int k = 0; k < call->taps; ++k) {
+      tap_sums[k + 1][n] = tap_sums[k][n];
+      for (int c = 0; c < call->channels; ++c) {
+        const int row = (n / DPC_LANES * call->channels + c) * call->taps + k;
+        tap_sums[k + 1][n] += (float)whole_weight(weights[row * DPC_LANES + n % DPC_LANES]);
+      }
+    }
+  }
 }
 
 // From [block][channel][tap][16] to groups of `most` blocks, and `pair` channels together.
@@ -42,7 +60,7 @@ static void pack(const dpc_conv_call* call, int most, int pair) {
           const int row = (block * call->channels + c + j % pair) * call->taps + k;
           packed[at] = weights[row * DPC_LANES + n % DPC_LANES];
           packed_bf16[at] = dpc_bf16(packed[at]);
-          packed_int8[at] = (uint8_t)(lrintf(packed[at] * (127 / 2.0F)) + DPC_INT8_ZERO);
+          packed_int8[at] = whole_weight(packed[at]);
         }
       }
     }
@@ -82,25 +100,21 @@ static bool is_written(const dpc_conv_call* call, int i) {
   return at >= 0 && at / OUT_SAMPLE < call->samples && at % OUT_SAMPLE < used;
 }
 
-// The inputs as whole numbers from -127 to 127, and what their rows add up to.
+// The inputs as whole numbers from 0 to 255; what is beyond a row's channels meets no weight.
 static void draw_wholes(const dpc_conv_call* call) {
-  memset(in_bytes, 0, sizeof in_bytes);
-  memset(in_words, 0, sizeof in_words);
   for (int s = 0; s < call->samples; ++s) {
-    int32_t* sums = in_sums[s] + PAD;
-    for (int t = -PAD; t <= 0; ++t) sums[t] = 0;
-    for (int t = 0; t < ROWS + PAD - 1; ++t) {
-      sums[t + 1] = sums[t];
-      const ptrdiff_t row = s * IN_SAMPLE + (ptrdiff_t)(t - call->first) * call->in_row;
-      for (int c = 0; t < call->rows && c < call->channels; ++c) {
-        const float x = in[1 + row + c];
-        const int whole = (int)lrintf(127 * tanhf(x));
-        in_bytes[3 + row + c] = (int8_t)whole;
-        in_words[3 + row + c] = (int16_t)whole;
-        sums[t + 1] += whole;
-      }
+    const int zero = 100 + s;
+    for (int i = s * IN_SAMPLE; i < (s + 1) * IN_SAMPLE; ++i) {
+      in_bytes[3 + i] = (uint8_t)zero;
+      in_words[3 + i] = (int16_t)zero;
     }
-    in_unit[s] = 0.01F * (float)(s + 1);
+    const ptrdiff_t start = s * IN_SAMPLE - (ptrdiff_t)call->first * call->in_row;
+    for (int i = 0; i < call->rows * call->in_row; ++i) {
+      const int whole = (int)lrintf(127.5F * (1 + tanhf(in[1 + start + i])));
+      in_bytes[3 + start + i] = (uint8_t)whole;
+      in_words[3 + start + i] = (int16_t)whole;
+    }
+    in_scale[s] = (dpc_whole_scale){.unit = 0.01F * (float)(s + 1), .zero = (float)zero};
   }
   for (int n = 0; n < BLOCKS * DPC_LANES; ++n) unit[n] = 0.001F * (float)(1 + n % 7);
 }
@@ -116,12 +130,13 @@ static void check_conv(const dpc_kernels* kernels, dpc_conv_call call, dpc_stora
   for (int i = 0; i < IN_SIZE; ++i) in_bf16[i + 2] = dpc_bf16(in[i + 1]);
   draw_wholes(&call);
   call.in = in + 1 + start;
-  call.in_unit = in_unit;
-  call.in_unit_sample = 1;
-  call.in_sums = in_sums[0] + PAD;
-  call.in_sums_sample = DPC_COUNT(in_sums[0]);
+  call.in_scale = in_scale;
+  call.in_scale_sample = 1;
   call.weights_int8 = packed_int8;
   call.unit = unit;
+  sum_taps(&call);
+  call.tap_sums = tap_sums[0];
+  call.tap_sums_row = DPC_COUNT(tap_sums[0]);
   call.in_bf16 = in_bf16 + 2 + start;
   call.weights = packed;
   call.weights_bf16 = packed_bf16;
@@ -275,49 +290,49 @@ static void test_rounding(void** state) {
 enum { BORDER = 3 };
 
 typedef struct wholes {
-  int8_t bytes[OUT_SIZE];
+  uint8_t bytes[OUT_SIZE];
   int16_t words[OUT_SIZE];
-  int32_t sums[ROWS + 2 * BORDER + 1];
-  float unit;
+  dpc_whole_scale scale;
 } wholes;
 
 static void make_wholes(const dpc_kernels* kernels, dpc_int8_call call, wholes* w) {
   memset(w, 0x55, sizeof *w);
-  call.sums = w->sums + BORDER;
-  call.unit = &w->unit;
+  call.scale = &w->scale;
   call.together = 4;
-  call.out = w->bytes + 1;
+  call.out = w->bytes + 1 + BORDER * call.x_row;
   kernels->to_int8(&call);
   call.together = 2;
-  call.out = w->words + 1;
+  call.out = w->words + 1 + BORDER * call.x_row;
   kernels->to_int8(&call);
 }
 
-// By the definition, and all instruction sets alike.
+// By the definition, and all instruction sets alike, but for a product that lies between two.
 static void check_wholes(const dpc_int8_call* call) {
-  static wholes all[2];
-  float most = 0;
+  static wholes w;
+  float low = 0, high = 0;
   for (int i = 0; i < call->rows * call->x_row; ++i) {
-    if (i % call->x_row < call->channels) most = fmaxf(most, fabsf(call->x[i]));
+    if (i % call->x_row >= call->channels) continue;
+    low = fminf(low, call->x[i]);
+    high = fmaxf(high, call->x[i]);
   }
-  make_wholes(dpc_kernels_of(DPC_ISA_GENERIC), *call, &all[0]);
-  assert_near(all[0].unit, most / 127, 1e-6 * most);
-  int32_t sum = 0;
-  for (int t = -BORDER; t <= call->rows + BORDER; ++t) {
-    assert_int_equal(all[0].sums[BORDER + t], sum);
-    for (int c = 0; t >= 0 && t < call->rows && c < call->channels; ++c) {
-      const int at = t * call->x_row + c;
-      const int whole = all[0].words[1 + at];
-      sum += whole;
-      assert_int_equal(whole, all[0].bytes[1 + at]);
-      assert_near((float)whole * all[0].unit, call->x[at], 0.501 * all[0].unit);
-    }
-  }
-  for (int isa = DPC_ISA_GENERIC + 1; isa < DPC_ISA_COUNT; ++isa) {
+  for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
     const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
     if (kernels == NULL) continue;
-    make_wholes(kernels, *call, &all[1]);
-    assert_memory_equal(&all[0], &all[1], sizeof all[0]);
+    make_wholes(kernels, *call, &w);
+    const float half = 0.501F * w.scale.unit;
+    assert_near(w.scale.unit, (high - low) / DPC_INT8_STEPS, 1e-6 * (high - low));
+    assert_near(w.scale.zero * w.scale.unit, -low, half);
+    for (int i = 0; i < OUT_SIZE - 1; ++i) {
+      const int t = i / call->x_row - BORDER, c = i % call->x_row;
+      if (t >= call->rows + BORDER || c >= call->channels) {
+        assert_true(w.bytes[1 + i] == 0x55 && w.words[1 + i] == 0x5555);
+        continue;
+      }
+      const bool inside = t >= 0 && t < call->rows;
+      const float value = ((float)w.words[1 + i] - w.scale.zero) * w.scale.unit;
+      assert_near(value, inside ? call->x[t * call->x_row + c] : 0, half);
+      assert_int_equal(w.words[1 + i], w.bytes[1 + i]);
+    }
   }
 }
 
@@ -328,14 +343,14 @@ static void test_whole_numbers(void** state) {
       const dpc_int8_call call = {.x = x,
                                   .x_row = blocks * DPC_LANES + rows % 3,
                                   .rows = rows,
-                                  .channels = blocks * DPC_LANES,
-                                  .border = BORDER};
+                                  .border = BORDER,
+                                  .channels = blocks * DPC_LANES};
       draw((uint32_t)rows, rows * call.x_row, x);
       check_wholes(&call);
     }
   }
   dpc_int8_call call = {
-      .x = x, .x_row = 2 * DPC_LANES, .rows = 2, .channels = 2 * DPC_LANES, .border = BORDER};
+      .x = x, .x_row = 2 * DPC_LANES, .rows = 2, .border = BORDER, .channels = 2 * DPC_LANES};
   memset(x, 0, sizeof x);
   check_wholes(&call);
   static wholes w;
@@ -346,7 +361,7 @@ static void test_whole_numbers(void** state) {
       const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
       if (kernels == NULL) continue;
       make_wholes(kernels, call, &w);
-      assert_false(isfinite(w.unit));
+      assert_false(isfinite(w.scale.unit));
     }
   }
 }

@@ -1,9 +1,10 @@
 /// Inside the kernels: the walk of a convolution over register tiles, for the file that defines
 ///
 ///   TILE_VECTOR                                    a vector of sums
-///   TILE_BEGIN(call, place, p, channel)            what one begins with: of position p, channels from
-///                                                  `channel` on
-///   TILE_END(call, place, channel, sum, out)       and where it goes
+///   TILE_BEGIN(call, channel)                      what one begins with, of channels from that on
+///   TILE_SCALE, TILE_MAKE_SCALE(call, sample, channel)  what the sums of those channels are scaled with
+///   TILE_END(call, scale, channel, first, end, sum, out)  where a sum goes; in it are the taps from
+///                                                  `first` to before `end`
 ///   TILE_LANES                                     values in it
 ///   TILE_ELEMENT, TILE_INPUT_ELEMENT, TILE_PAIR    of weights and input; how many one lane takes
 ///   TILE_INPUT(call)                               the call's input
@@ -37,6 +38,15 @@ typedef struct tile_place {
   int channel;     // its first output
 } tile_place;
 
+// The taps of a position that meet something, where what is before `lo` or from `last` on is left out.
+TILE_INLINE int first_met(const int lo) {
+  return lo > 0 ? lo : 0;
+}
+
+TILE_INLINE int end_met(const int last, const int taps) {
+  return last < taps ? last : taps;
+}
+
 // Of the rows that the tile meets, `lo` at the start and `hi` at the end are known to be zeros.
 TILE_INLINE void tile(const int np, const int nb, const int taps, const int step, const int lo,
                       const int hi, const dpc_conv_call* call, const tile_place* place,
@@ -51,7 +61,7 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
   for (int p = 0; p < np; ++p) {
 #pragma GCC unroll 16
     for (int v = 0; v < parts; ++v) {
-      sums[p * parts + v] = TILE_BEGIN(call, place, p, place->channel + v * TILE_LANES);
+      sums[p * parts + v] = TILE_BEGIN(call, place->channel + v * TILE_LANES);
     }
   }
   for (int c = 0; c < call->channels; c += TILE_PAIR) {
@@ -77,14 +87,16 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
       TILE_TAP_END;
     }
   }
-  float* out = call->out + place->sample * call->out_sample;
+  float* out = call->out + place->sample * call->out_sample + place->at * (ptrdiff_t)call->out_row;
 #pragma GCC unroll 16
-  for (int p = 0; p < np; ++p) {
+  for (int v = 0; v < parts; ++v) {
+    const int channel = place->channel + v * TILE_LANES;
+    const TILE_SCALE scale = TILE_MAKE_SCALE(call, place->sample, channel);
+    (void)scale;  // not all have one
 #pragma GCC unroll 16
-    for (int v = 0; v < parts; ++v) {
-      const int channel = place->channel + v * TILE_LANES;
-      TILE_END(call, place, channel, sums[p * parts + v],
-               out + (ptrdiff_t)(place->at + p) * call->out_row + channel);
+    for (int p = 0; p < np; ++p) {
+      TILE_END(call, &scale, channel, first_met(lo - p * step), end_met(last - p * step, taps),
+               sums[p * parts + v], out + (ptrdiff_t)p * call->out_row + channel);
     }
   }
 }

@@ -4,8 +4,8 @@
 /// A lane takes 4 bytes of input: 4 whole numbers of 8 bits for the dot products of VNNI, or 2 of 16
 /// bits for the multiply-adds that every processor has, which read the weights' bytes as 16 bits too.
 ///
-/// Dot products multiply numbers without a sign with such that have one, so weights are kept with 128
-/// added. That adds 128 times the rows that a position meets, which is where its sum begins.
+/// Inputs have no sign, as the dot products want it, but a zero of their own. What it adds, times the
+/// weights of the taps that a position meets, is taken off at the end.
 #pragma once
 
 #include <immintrin.h>
@@ -21,9 +21,9 @@ LANES_INLINE wholes wholes_broadcast(const void* from) {
 }
 
 #if TILE_PAIR == 4
-typedef int8_t whole_input;
+typedef uint8_t whole_input;
 
-LANES_INLINE wholes wholes_load(const uint8_t* from) {
+LANES_INLINE wholes wholes_load(const int8_t* from) {
   wholes w;
   memcpy(&w, from, sizeof w);
   return w;
@@ -31,19 +31,19 @@ LANES_INLINE wholes wholes_load(const uint8_t* from) {
 
 LANES_INLINE wholes wholes_multiply_add(wholes sum, wholes x, wholes w) {
 #if defined(__AVX512F__)
-  return (wholes)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x);
+  return (wholes)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
 #else
-  return (wholes)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)w, (__m256i)x);
+  return (wholes)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
 #endif
 }
 #else
 typedef int16_t whole_input;
 
-LANES_INLINE wholes wholes_load(const uint8_t* from) {
+LANES_INLINE wholes wholes_load(const int8_t* from) {
 #if defined(__AVX512F__)
-  return (wholes)_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i*)(const void*)from));
+  return (wholes)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)(const void*)from));
 #else
-  return (wholes)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)from));
+  return (wholes)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(const void*)from));
 #endif
 }
 
@@ -56,28 +56,45 @@ LANES_INLINE wholes wholes_multiply_add(wholes sum, wholes x, wholes w) {
 }
 #endif
 
-LANES_INLINE wholes wholes_begin(const dpc_conv_call* call, int sample, int row) {
-  const int32_t* sums = call->in_sums + sample * call->in_sums_sample + row;
-  return -DPC_INT8_ZERO * (sums[call->taps] - sums[0]) - (wholes){0};
+// What the sums of some channels are scaled with, all taps met.
+typedef struct wholes_scale {
+  lanes units, bias, zero;
+} wholes_scale;
+
+// What the inputs' zero adds in the taps from `first` to before `end` is taken off.
+LANES_INLINE lanes wholes_bias(const dpc_conv_call* call, int channel, int first, int end,
+                               lanes zero) {
+  const float* before = call->tap_sums + channel;
+  lanes weights = lanes_load(before + (ptrdiff_t)end * call->tap_sums_row);
+  if (first > 0) weights -= lanes_load(before + (ptrdiff_t)first * call->tap_sums_row);
+  return lanes_load(call->bias + channel) - weights * zero;
 }
 
-LANES_INLINE void wholes_end(const dpc_conv_call* call, int sample, int channel, wholes sum,
-                             float* out) {
-  const float in_unit = call->in_unit[sample * call->in_unit_sample];
-  const lanes units = lanes_load(call->unit + channel) * in_unit;
-  lanes_store(out, __builtin_convertvector(sum, lanes) * units + lanes_load(call->bias + channel));
+LANES_INLINE wholes_scale wholes_make_scale(const dpc_conv_call* call, int sample, int channel) {
+  const dpc_whole_scale in = call->in_scale[sample * call->in_scale_sample];
+  const lanes units = lanes_load(call->unit + channel) * in.unit, zero = units * in.zero;
+  const lanes bias = wholes_bias(call, channel, 0, call->taps, zero);
+  return (wholes_scale){.units = units, .bias = bias, .zero = zero};
 }
 
-#define TILE_LANES         LANES
-#define TILE_ELEMENT       uint8_t
-#define TILE_INPUT_ELEMENT whole_input
-#define TILE_VECTOR        wholes
-#define TILE_VECTOR_IN     wholes
-#define TILE_INPUT(call)   ((const whole_input*)(call)->in_whole)
-#define TILE_BEGIN(call, place, p, channel) \
-  wholes_begin(call, (place)->sample, (place)->row + (p) * (call)->step)
-#define TILE_END(call, place, channel, sum, out) \
-  wholes_end(call, (place)->sample, channel, sum, out)
+LANES_INLINE void wholes_end(const dpc_conv_call* call, const wholes_scale* scale, int channel,
+                             int first, int end, wholes sum, float* out) {
+  lanes bias = scale->bias;
+  if (first > 0 || end < call->taps) bias = wholes_bias(call, channel, first, end, scale->zero);
+  lanes_store(out, __builtin_convertvector(sum, lanes) * scale->units + bias);
+}
+
+#define TILE_LANES                             LANES
+#define TILE_ELEMENT                           int8_t
+#define TILE_INPUT_ELEMENT                     whole_input
+#define TILE_VECTOR                            wholes
+#define TILE_VECTOR_IN                         wholes
+#define TILE_INPUT(call)                       ((const whole_input*)(call)->in_whole)
+#define TILE_BEGIN(call, channel)              ((wholes){0})
+#define TILE_SCALE                             wholes_scale
+#define TILE_MAKE_SCALE(call, sample, channel) wholes_make_scale(call, sample, channel)
+#define TILE_END(call, scale, channel, first, end, sum, out) \
+  wholes_end(call, scale, channel, first, end, sum, out)
 #define TILE_BROADCAST(p)          wholes_broadcast(p)
 #define TILE_MULTIPLY_ADD(s, x, w) wholes_multiply_add(s, x, w)
 #define TILE_WEIGHTS(nb)           ((nb)*DPC_LANES * TILE_PAIR)

@@ -24,21 +24,23 @@ static inline __m256 multiply_add(__m256 sum, widened x, widened w) {
   return _mm256_fmadd_ps(x.odd, w.odd, _mm256_fmadd_ps(x.even, w.even, sum));
 }
 
-#define TILE_LANES                               8
-#define TILE_PAIR                                2
-#define TILE_ELEMENT                             uint16_t
-#define TILE_INPUT_ELEMENT                       float
-#define TILE_VECTOR                              __m256
-#define TILE_VECTOR_IN                           widened
-#define TILE_INPUT(call)                         ((call)->in)
-#define TILE_BEGIN(call, place, p, channel)      _mm256_loadu_ps((call)->bias + (channel))
-#define TILE_END(call, place, channel, sum, out) _mm256_storeu_ps(out, sum)
-#define TILE_BROADCAST(p)                        broadcast_two(p)
-#define TILE_MULTIPLY_ADD(s, x, w)               multiply_add(s, x, w)
-#define TILE_MANY_POSITIONS                      4
-#define TILE_MANY                                1
-#define TILE_FEW                                 1
-#define TILE_WEIGHTS(nb)                         ((nb)*DPC_LANES * 2)
+#define TILE_LANES                                           8
+#define TILE_PAIR                                            2
+#define TILE_ELEMENT                                         uint16_t
+#define TILE_INPUT_ELEMENT                                   float
+#define TILE_VECTOR                                          __m256
+#define TILE_VECTOR_IN                                       widened
+#define TILE_INPUT(call)                                     ((call)->in)
+#define TILE_BEGIN(call, channel)                            _mm256_loadu_ps((call)->bias + (channel))
+#define TILE_SCALE                                           bool
+#define TILE_MAKE_SCALE(call, sample, channel)               true
+#define TILE_END(call, scale, channel, first, end, sum, out) _mm256_storeu_ps(out, sum)
+#define TILE_BROADCAST(p)                                    broadcast_two(p)
+#define TILE_MULTIPLY_ADD(s, x, w)                           multiply_add(s, x, w)
+#define TILE_MANY_POSITIONS                                  4
+#define TILE_MANY                                            1
+#define TILE_FEW                                             1
+#define TILE_WEIGHTS(nb)                                     ((nb)*DPC_LANES * 2)
 #define TILE_LOAD_WEIGHTS(nb, p, w) \
   for (int v = 0; v < 2 * (nb); ++v) (w)[v] = load_widened((p) + v * 16)
 // Registers are few: without this the compiler keeps inputs for the next tap, and sums in memory.

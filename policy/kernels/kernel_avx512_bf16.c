@@ -15,21 +15,23 @@ static inline __m512bh load_pairs(const uint16_t* from) {
   return (__m512bh)_mm512_loadu_si512(from);
 }
 
-#define TILE_LANES                               16
-#define TILE_PAIR                                2
-#define TILE_ELEMENT                             uint16_t
-#define TILE_INPUT_ELEMENT                       uint16_t
-#define TILE_VECTOR                              __m512
-#define TILE_VECTOR_IN                           __m512bh
-#define TILE_INPUT(call)                         ((call)->in_bf16)
-#define TILE_BEGIN(call, place, p, channel)      _mm512_loadu_ps((call)->bias + (channel))
-#define TILE_END(call, place, channel, sum, out) _mm512_storeu_ps(out, sum)
-#define TILE_BROADCAST(p)                        broadcast_pair(p)
-#define TILE_MULTIPLY_ADD(s, x, w)               _mm512_dpbf16_ps(s, x, w)
-#define TILE_MANY_POSITIONS                      8
-#define TILE_MANY                                2
-#define TILE_FEW                                 4
-#define TILE_WEIGHTS(nb)                         ((nb)*DPC_LANES * 2)
+#define TILE_LANES                                           16
+#define TILE_PAIR                                            2
+#define TILE_ELEMENT                                         uint16_t
+#define TILE_INPUT_ELEMENT                                   uint16_t
+#define TILE_VECTOR                                          __m512
+#define TILE_VECTOR_IN                                       __m512bh
+#define TILE_INPUT(call)                                     ((call)->in_bf16)
+#define TILE_BEGIN(call, channel)                            _mm512_loadu_ps((call)->bias + (channel))
+#define TILE_SCALE                                           bool
+#define TILE_MAKE_SCALE(call, sample, channel)               true
+#define TILE_END(call, scale, channel, first, end, sum, out) _mm512_storeu_ps(out, sum)
+#define TILE_BROADCAST(p)                                    broadcast_pair(p)
+#define TILE_MULTIPLY_ADD(s, x, w)                           _mm512_dpbf16_ps(s, x, w)
+#define TILE_MANY_POSITIONS                                  8
+#define TILE_MANY                                            2
+#define TILE_FEW                                             4
+#define TILE_WEIGHTS(nb)                                     ((nb)*DPC_LANES * 2)
 #define TILE_LOAD_WEIGHTS(nb, p, w) \
   for (int v = 0; v < (nb); ++v) (w)[v] = load_pairs((p) + v * DPC_LANES * 2)
 #include "policy/kernels/conv_tiles.h"

@@ -24,21 +24,23 @@ static inline __m512 multiply_add(__m512 sum, widened x, widened w) {
   return _mm512_fmadd_ps(x.odd, w.odd, _mm512_fmadd_ps(x.even, w.even, sum));
 }
 
-#define TILE_LANES                               16
-#define TILE_PAIR                                2
-#define TILE_ELEMENT                             uint16_t
-#define TILE_INPUT_ELEMENT                       float
-#define TILE_VECTOR                              __m512
-#define TILE_VECTOR_IN                           widened
-#define TILE_INPUT(call)                         ((call)->in)
-#define TILE_BEGIN(call, place, p, channel)      _mm512_loadu_ps((call)->bias + (channel))
-#define TILE_END(call, place, channel, sum, out) _mm512_storeu_ps(out, sum)
-#define TILE_BROADCAST(p)                        broadcast_two(p)
-#define TILE_MULTIPLY_ADD(s, x, w)               multiply_add(s, x, w)
-#define TILE_MANY_POSITIONS                      8
-#define TILE_MANY                                2
-#define TILE_FEW                                 4
-#define TILE_WEIGHTS(nb)                         ((nb)*DPC_LANES * 2)
+#define TILE_LANES                                           16
+#define TILE_PAIR                                            2
+#define TILE_ELEMENT                                         uint16_t
+#define TILE_INPUT_ELEMENT                                   float
+#define TILE_VECTOR                                          __m512
+#define TILE_VECTOR_IN                                       widened
+#define TILE_INPUT(call)                                     ((call)->in)
+#define TILE_BEGIN(call, channel)                            _mm512_loadu_ps((call)->bias + (channel))
+#define TILE_SCALE                                           bool
+#define TILE_MAKE_SCALE(call, sample, channel)               true
+#define TILE_END(call, scale, channel, first, end, sum, out) _mm512_storeu_ps(out, sum)
+#define TILE_BROADCAST(p)                                    broadcast_two(p)
+#define TILE_MULTIPLY_ADD(s, x, w)                           multiply_add(s, x, w)
+#define TILE_MANY_POSITIONS                                  8
+#define TILE_MANY                                            2
+#define TILE_FEW                                             4
+#define TILE_WEIGHTS(nb)                                     ((nb)*DPC_LANES * 2)
 #define TILE_LOAD_WEIGHTS(nb, p, w) \
   for (int v = 0; v < (nb); ++v) (w)[v] = load_widened((p) + v * 32)
 #include "policy/kernels/conv_tiles.h"

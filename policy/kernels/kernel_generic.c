@@ -48,22 +48,23 @@ static void sum_position_bf16(const dpc_conv_call* call, const uint16_t* in, int
   }
 }
 
-// Without the 128 of each weight.
+// By the definition, zero and all.
 static void sum_position_int8(const dpc_conv_call* call, const int16_t* in, int row,
-                              const uint8_t* weights, const float* unit, float in_unit,
+                              const int8_t* weights, const float* unit, dpc_whole_scale scale,
                               float* sum) {
   int32_t whole[DPC_LANES] = {0};
+  const int zero = (int)scale.zero;
   for (int c = 0; c < call->channels; c += 2) {
     for (int k = 0; k < call->taps; ++k, weights += 2 * DPC_LANES) {
       if (row + k < 0 || row + k >= call->rows) continue;
-      const int even = in[k * call->in_row + c], odd = in[k * call->in_row + c + 1];
+      const int even = in[k * call->in_row + c] - zero;
+      const int odd = in[k * call->in_row + c + 1] - zero;
       for (int j = 0; j < DPC_LANES; ++j) {
-        whole[j] += even * (weights[2 * j] - DPC_INT8_ZERO);
-        whole[j] += odd * (weights[2 * j + 1] - DPC_INT8_ZERO);
+        whole[j] += even * weights[2 * j] + odd * weights[2 * j + 1];
       }
     }
   }
-  for (int j = 0; j < DPC_LANES; ++j) sum[j] += (float)whole[j] * (unit[j] * in_unit);
+  for (int j = 0; j < DPC_LANES; ++j) sum[j] += (float)whole[j] * (unit[j] * scale.unit);
 }
 
 // `row` is what tap 0 reads.
@@ -84,7 +85,7 @@ static void sum_any(const dpc_conv_call* call, dpc_storage storage, int block, i
     case DPC_STORAGE_INT8:
       sum_position_int8(call, (const int16_t*)call->in_whole + from, row,
                         call->weights_int8 + block * size, call->unit + block * DPC_LANES,
-                        call->in_unit[sample * call->in_unit_sample], sum);
+                        call->in_scale[sample * call->in_scale_sample], sum);
       return;
   }
 }

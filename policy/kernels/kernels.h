@@ -10,9 +10,9 @@
 /// bfloat16 has the same layout with pairs of channels, [group][channel / 2][tap][16 * width][2].
 ///
 /// 8 bits have it with `int8_together` channels, [group][channel / 4][tap][16 * width][4] or pairs: whole
-/// numbers from 1 to 255, a weight and 128, of units that each output channel has for itself. What
-/// they multiply are whole numbers from -127 to 127, of a unit for all rows of a sample, and what the
-/// 128 add is taken off again through the rows' sums. So a sum is exact, in whatever order it is made.
+/// numbers from -127 to 127, of units that each output channel has for itself. What they multiply are
+/// whole numbers from 0 to 255, of a unit and with a zero that are the same for all rows of a sample.
+/// A sum is exact, in whatever order it is made.
 #pragma once
 
 #include "policy/base.h"
@@ -22,8 +22,8 @@ enum { DPC_LANES = 16 };  // channels in a block
 #define DPC_CACHE_LINE 64  // bytes
 
 enum {
-  DPC_INT8_MAX = 127,   // of an input's magnitude, and of a weight's
-  DPC_INT8_ZERO = 128,  // what a weight of 0 is kept as
+  DPC_INT8_MAX = 127,    // of a weight's magnitude
+  DPC_INT8_STEPS = 254,  // units in an input's range: its two ends may both be rounded up
 };
 
 /// `channels`, rounded up to whole blocks.
@@ -31,33 +31,41 @@ static inline int dpc_lanes_up(int channels) {
   return (channels + DPC_LANES - 1) / DPC_LANES * DPC_LANES;
 }
 
+/// What an input's whole number stands for: unit * (whole - zero).
+typedef struct dpc_whole_scale {
+  float unit;
+  float zero;  // from 0 to 254
+} dpc_whole_scale;
+
 /// out[p] = bias + sum over taps k and channels c of in[first + p * step + k][c] * weights[k][c],
 /// for each sample.
 ///
-/// Rows of `in` outside [0, rows) are zeros, and all of them that a tap meets must be there.
+/// Rows of `in` outside [0, rows) are zeros (of in_whole, its zero), and all of them that a tap meets
+/// must be there.
 typedef struct dpc_conv_call {
-  const float* in;          // sample 0, row 0, of the input
-  const uint16_t* in_bf16;  // likewise, for conv_bf16
-  const void* in_whole;     // likewise, for conv_int8: see dpc_int8_call
-  const float* in_unit;     // of in_whole, [samples]
-  const int32_t* in_sums;   // of row 0 of in_whole
-  int in_row;               // elements from one row to the next
-  int channels;             // summed per tap; a multiple of those that lie together
-  int rows;                 // of the input
-  int first;                // row that tap 0 of position 0 reads, may be negative
-  int step;                 // rows from one position to the next, 1 or 2
-  int taps, positions;      // at least 1
-  const float* weights;     // packed
+  const float* in;                  // sample 0, row 0, of the input
+  const uint16_t* in_bf16;          // likewise, for conv_bf16
+  const void* in_whole;             // likewise, for conv_int8: see dpc_int8_call
+  const dpc_whole_scale* in_scale;  // of in_whole, [samples]
+  int in_row;                       // elements from one row to the next
+  int channels;                     // summed per tap; a multiple of those that lie together
+  int rows;                         // of the input
+  int first;                        // row that tap 0 of position 0 reads, may be negative
+  int step;                         // rows from one position to the next, 1 or 2
+  int taps, positions;              // at least 1
+  const float* weights;             // packed
   const uint16_t* weights_bf16;
-  const uint8_t* weights_int8;
-  const float* unit;  // of weights_int8, [16 * blocks]
-  const float* bias;  // [16 * blocks]
-  int blocks;         // of 16 output channels
-  float* out;         // [positions] rows of 16 * blocks, out_row apart
+  const int8_t* weights_int8;
+  const float* unit;      // of weights_int8, [16 * blocks]
+  const float* tap_sums;  // [taps + 1] rows of what the weights_int8 of all taps before add up to
+  int tap_sums_row;       // from one row to the next
+  const float* bias;      // [16 * blocks]
+  int blocks;             // of 16 output channels
+  float* out;             // [positions] rows of 16 * blocks, out_row apart
   int out_row;
   int samples;                      // at least 1
   ptrdiff_t in_sample, out_sample;  // elements from one sample to the next
-  ptrdiff_t in_unit_sample, in_sums_sample;
+  ptrdiff_t in_scale_sample;
   ptrdiff_t prefetch;  // bytes ahead of the weights that are being read
 } dpc_conv_call;
 
@@ -78,17 +86,16 @@ typedef struct dpc_norm_call {
   uint16_t* out_bf16;  // likewise rounded to bfloat16; NULL when not wanted
 } dpc_norm_call;
 
-/// Rows as whole numbers: out = x / unit, rounded to nearest, ties to even, where the unit is the
-/// largest magnitude of all rows / 127. Where a value is not finite, the unit is not either.
+/// Rows as whole numbers: out = x / unit + zero, rounded to nearest, ties to even, where the unit is a
+/// part in 254 of the range of all rows and 0. `border` rows before and after become the zero. Where a
+/// value is not finite, the unit is not either.
 typedef struct dpc_int8_call {
   const float* x;  // rows of `channels`, a multiple of 16, x_row apart
   int x_row;
-  int rows, channels;
+  int rows, border, channels;
   int together;  // 4 or 2: of the weights that they will meet
-  void* out;     // int8_t for 4, int16_t for 2, x_row apart
-  float* unit;
-  int32_t* sums;  // [-border .. rows + border]: what all rows before this one add up to
-  int border;
+  void* out;     // uint8_t for 4, int16_t for 2, x_row apart
+  dpc_whole_scale* scale;
 } dpc_int8_call;
 
 /// How the weights of a convolution are kept, and which function of the table takes them.
@@ -166,10 +173,4 @@ static inline float dpc_from_bf16(uint16_t value) {
     float value;
   } u = {(uint32_t)value << 16};
   return u.value;
-}
-
-/// What turns values up to `most` in magnitude into whole numbers up to 127. What is added makes no
-/// difference, but where all are 0; a comparison would be a branch.
-static inline float dpc_int8_per_unit(float most) {
-  return DPC_INT8_MAX / (most + 1e-30F);
 }
