@@ -1,18 +1,17 @@
-/// Inside the kernels: the walk of a convolution over register tiles, for the file that defines
+/// Inside the kernels: the walk of a convolution over register tiles. Before a file includes this, it
+/// says what a tile is made of (fp32_tiles.h and others do):
 ///
-///   TILE_VECTOR                                    a vector of sums
-///   TILE_BEGIN(call, channel)                      what one begins with, of channels from that on
-///   TILE_SCALE, TILE_MAKE_SCALE(call, sample, channel)  what the sums of those channels are scaled with
-///   TILE_END(call, scale, channel, first, end, sum, out)  where a sum goes; in it are the taps from
-///                                                  `first` to before `end`
-///   TILE_LANES                                     values in it
-///   TILE_ELEMENT, TILE_INPUT_ELEMENT, TILE_PAIR    of weights and input; how many one lane takes
-///   TILE_INPUT(call)                               the call's input
-///   TILE_VECTOR_IN, TILE_BROADCAST(p), TILE_MULTIPLY_ADD(s, x, w)
-///   TILE_LOAD_WEIGHTS(nb, p, w)                    those of one tap for nb blocks, into w[]
-///   TILE_WEIGHTS(nb)                               elements that they take
-///   TILE_TAP_END                                   a statement after each tap; nothing if left out
-///   TILE_MANY_POSITIONS, TILE_MANY, TILE_FEW       blocks of a group from so many positions, or below
+///   TILE_PAIR                      inputs, and weights, that one lane takes
+///   TILE_FORGETS                   whether inputs are read anew for each tap, where registers are few
+///   tile_weight, tile_input        an element of the weights and of the input
+///   tile_sum, tile_operand         a vector of sums, and of what is multiplied
+///   tile_scale                     what the sums of some channels are scaled with at the end
+///   tile_input_of(call)            the call's input
+///   tile_begin(call, channel)      what sums begin with, of the channels from that on
+///   tile_load(weights), tile_broadcast(input), tile_multiply_add(sum, x, w)
+///   tile_make_scale(call, sample, channel)
+///   tile_end(call, scale, channel, first, end, sum, out)
+///                                  where a sum goes; in it are the taps from `first` to before `end`
 ///
 /// A tile is NP positions x NB blocks of outputs, summed in registers. Channel after channel it
 /// reads the weights of all taps once, from first to last, and multiplies them with the few rows
@@ -22,14 +21,18 @@
 #pragma once
 
 #include "policy/kernels/kernels.h"
-
-#if !defined(TILE_TAP_END)
-#define TILE_TAP_END
-#endif
+#include "policy/kernels/lanes.h"
 
 #define TILE_INLINE static inline __attribute__((always_inline))
 
-enum { TILE_PARTS = DPC_LANES / TILE_LANES };  // vectors in a block
+enum {
+  TILE_PARTS = DPC_LANES / LANES,  // vectors in a block
+  // Blocks of a group, where there are so many positions, and where there are fewer: 16 sums in the
+  // registers of AVX-512, 8 in those of AVX2, 16 of half the size in NEON's.
+  TILE_MANY_POSITIONS = LANES == 16 ? 8 : 4,
+  TILE_MANY = LANES == 16 ? 2 : 1,
+  TILE_FEW = LANES == 16 ? 4 : 1,
+};
 
 // Where a tile is.
 typedef struct tile_place {
@@ -50,25 +53,26 @@ TILE_INLINE int end_met(const int last, const int taps) {
 // Of the rows that the tile meets, `lo` at the start and `hi` at the end are known to be zeros.
 TILE_INLINE void tile(const int np, const int nb, const int taps, const int step, const int lo,
                       const int hi, const dpc_conv_call* call, const tile_place* place,
-                      const TILE_ELEMENT* weights) {
-  TILE_VECTOR sums[16];
-  const int lines = TILE_WEIGHTS(nb) * (int)sizeof *weights / DPC_CACHE_LINE;
-  const int parts = nb * TILE_PARTS, last = (np - 1) * step + taps - hi;
+                      const tile_weight* weights) {
+  tile_sum sums[16];
+  const int parts = nb * TILE_PARTS, size = nb * DPC_LANES * TILE_PAIR;
+  const int lines = size * (int)sizeof *weights / DPC_CACHE_LINE;
+  const int last = (np - 1) * step + taps - hi;
   const ptrdiff_t row = call->in_row, ahead = call->prefetch;
-  const TILE_INPUT_ELEMENT* in =
-      TILE_INPUT(call) + place->sample * call->in_sample + place->row * row;
+  const tile_input* in = tile_input_of(call) + place->sample * call->in_sample + place->row * row;
 #pragma GCC unroll 16
   for (int p = 0; p < np; ++p) {
 #pragma GCC unroll 16
     for (int v = 0; v < parts; ++v) {
-      sums[p * parts + v] = TILE_BEGIN(call, place->channel + v * TILE_LANES);
+      sums[p * parts + v] = tile_begin(call, place->channel + v * LANES);
     }
   }
   for (int c = 0; c < call->channels; c += TILE_PAIR) {
 #pragma GCC unroll 5
     for (int k = 0; k < taps; ++k) {
-      TILE_VECTOR_IN w[16];
-      TILE_LOAD_WEIGHTS(nb, weights, w);
+      tile_operand w[16];
+#pragma GCC unroll 16
+      for (int v = 0; v < parts; ++v) w[v] = tile_load(weights + v * LANES * TILE_PAIR);
 #pragma GCC unroll 16
       for (int v = 0; v < lines; ++v) {
         __builtin_prefetch((const char*)weights + v * DPC_CACHE_LINE + ahead, 0, 3);
@@ -77,25 +81,24 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
       for (int p = 0; p < np; ++p) {
         const int met = p * step + k;
         if (met < lo || met >= last) continue;
-        const TILE_VECTOR_IN x = TILE_BROADCAST(in + met * row + c);
+        const tile_operand x = tile_broadcast(in + met * row + c);
 #pragma GCC unroll 16
         for (int v = 0; v < parts; ++v) {
-          sums[p * parts + v] = TILE_MULTIPLY_ADD(sums[p * parts + v], x, w[v]);
+          sums[p * parts + v] = tile_multiply_add(sums[p * parts + v], x, w[v]);
         }
       }
-      weights += TILE_WEIGHTS(nb);
-      TILE_TAP_END;
+      weights += size;
+      if (TILE_FORGETS) __asm__ volatile("" ::: "memory");
     }
   }
   float* out = call->out + place->sample * call->out_sample + place->at * (ptrdiff_t)call->out_row;
 #pragma GCC unroll 16
   for (int v = 0; v < parts; ++v) {
-    const int channel = place->channel + v * TILE_LANES;
-    const TILE_SCALE scale = TILE_MAKE_SCALE(call, place->sample, channel);
-    (void)scale;  // not all have one
+    const int channel = place->channel + v * LANES;
+    const tile_scale scale = tile_make_scale(call, place->sample, channel);
 #pragma GCC unroll 16
     for (int p = 0; p < np; ++p) {
-      TILE_END(call, &scale, channel, first_met(lo - p * step), end_met(last - p * step, taps),
+      tile_end(call, &scale, channel, first_met(lo - p * step), end_met(last - p * step, taps),
                sums[p * parts + v], out + (ptrdiff_t)p * call->out_row + channel);
     }
   }
@@ -105,7 +108,7 @@ TILE_INLINE void tile(const int np, const int nb, const int taps, const int step
 // With `trims`, tiles at the ends leave the padding out; without, they multiply its zeros.
 TILE_INLINE void tile_positions(const int np, const int nb, const int taps, const int step,
                                 const bool trims, const dpc_conv_call* call, tile_place place,
-                                const TILE_ELEMENT* weights) {
+                                const tile_weight* weights) {
   const int edge = taps / 2;  // rows of padding that an end usually meets
   for (int p = 0; p < call->positions; p += np) {
     place.at = p + np <= call->positions ? p : call->positions - np;
@@ -127,7 +130,7 @@ TILE_INLINE void tile_positions(const int np, const int nb, const int taps, cons
 // One group, all samples: the weights come from memory for the first one only.
 TILE_INLINE void tile_samples(const int np, const int nb, const int taps, const int step,
                               const bool trims, const dpc_conv_call* call, int channel,
-                              const TILE_ELEMENT* weights) {
+                              const tile_weight* weights) {
   for (int s = 0; s < call->samples; ++s) {
     const tile_place place = {.sample = s, .channel = channel};
     tile_positions(np, nb, taps, step, trims, call, place, weights);
@@ -143,7 +146,7 @@ enum { TILE_HAS_CONSTANTS = true };
 
 // The convolutions that a network is made of by constants, any other by variables.
 TILE_INLINE void tile_taps(const int np, const int nb, const dpc_conv_call* call, int channel,
-                           const TILE_ELEMENT* weights) {
+                           const tile_weight* weights) {
   const int taps = call->taps, step = call->step;
   const bool trims = np >= 4;
   if (!TILE_HAS_CONSTANTS) {
@@ -166,7 +169,7 @@ TILE_INLINE void tile_taps(const int np, const int nb, const dpc_conv_call* call
 // A group narrower than the others, at the end of odd numbers of channels: without constants, but for
 // the network's last layer, which has few outputs.
 TILE_INLINE void tile_rest(const int np, const int nb, const dpc_conv_call* call, int channel,
-                           const TILE_ELEMENT* weights) {
+                           const tile_weight* weights) {
   if (TILE_HAS_CONSTANTS && call->taps == 1) {
     tile_samples(np, nb, 1, call->step, false, call, channel, weights);
   } else {
@@ -174,15 +177,15 @@ TILE_INLINE void tile_rest(const int np, const int nb, const dpc_conv_call* call
   }
 }
 
-#define TILE_GROUPS(name, NP, NB)                                                           \
-  static void name(const dpc_conv_call* call, int nb, int channel, const TILE_ELEMENT* w) { \
-    if (nb == NB) {                                                                         \
-      tile_taps(NP, NB, call, channel, w);                                                  \
-    } else if (nb == 2) {                                                                   \
-      tile_rest(NP, 2, call, channel, w);                                                   \
-    } else {                                                                                \
-      tile_rest(NP, 1, call, channel, w);                                                   \
-    }                                                                                       \
+#define TILE_GROUPS(name, NP, NB)                                                          \
+  static void name(const dpc_conv_call* call, int nb, int channel, const tile_weight* w) { \
+    if (nb == NB) {                                                                        \
+      tile_taps(NP, NB, call, channel, w);                                                 \
+    } else if (nb == 2) {                                                                  \
+      tile_rest(NP, 2, call, channel, w);                                                  \
+    } else {                                                                               \
+      tile_rest(NP, 1, call, channel, w);                                                  \
+    }                                                                                      \
   }
 TILE_GROUPS(tile_one, 1, TILE_FEW)
 TILE_GROUPS(tile_two, 2, TILE_FEW)
@@ -195,7 +198,7 @@ static int tile_group(int positions) {
   return positions >= TILE_MANY_POSITIONS ? TILE_MANY : TILE_FEW;
 }
 
-static void tile_conv(const dpc_conv_call* call, const TILE_ELEMENT* weights) {
+static void tile_conv(const dpc_conv_call* call, const tile_weight* weights) {
   const int most = tile_group(call->positions);
   const ptrdiff_t taps = (ptrdiff_t)call->taps * call->channels / TILE_PAIR;
   for (int b = 0; b < call->blocks;) {
@@ -209,7 +212,7 @@ static void tile_conv(const dpc_conv_call* call, const TILE_ELEMENT* weights) {
     } else {
       tile_one(call, width, channel, weights);
     }
-    weights += taps * TILE_WEIGHTS(width);
+    weights += taps * width * DPC_LANES * TILE_PAIR;
     b += width;
   }
 }

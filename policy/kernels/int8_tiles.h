@@ -1,105 +1,97 @@
-/// Inside the kernels: convolutions of whole numbers, for the file that defines TILE_PAIR, the tile's
-/// numbers of positions and blocks (see conv_tiles.h), and includes norm_blocks.h.
-///
-/// A lane takes 4 bytes of input: 4 whole numbers of 8 bits for the dot products of VNNI, or 2 of 16
-/// bits for the multiply-adds that every processor has, which read the weights' bytes as 16 bits too.
+/// Inside the kernels: convolutions of whole numbers, for the file that defines INT8_TOGETHER, the
+/// channels that a lane takes in its 4 bytes of input: 4 whole numbers of 8 bits for dot products, or 2
+/// of 16 bits for multiply-adds, which read the weights' bytes as 16 bits too.
 ///
 /// Inputs have no sign, as the dot products want it, but a zero of their own. What it adds, times the
 /// weights of the taps that a position meets, is taken off at the end.
 #pragma once
 
-#include <immintrin.h>
+#include "policy/kernels/kernels.h"
+#include "policy/kernels/lanes.h"
 
-// What the instructions take. Arrays of __m512i, which is another kind of vector, compilers keep in
-// memory.
-typedef lanes_bits wholes;
+enum { TILE_PAIR = INT8_TOGETHER, TILE_FORGETS = false };
 
-LANES_INLINE wholes wholes_broadcast(const void* from) {
-  int32_t bits;
-  memcpy(&bits, from, sizeof bits);
-  return bits - (wholes){0};
-}
+typedef int8_t tile_weight;
+typedef lanes_bits tile_sum;
+typedef lanes_bits tile_operand;
 
-#if TILE_PAIR == 4
-typedef uint8_t whole_input;
+#if INT8_TOGETHER == 4
+typedef uint8_t tile_input;
 
-LANES_INLINE wholes wholes_load(const int8_t* from) {
-  wholes w;
-  memcpy(&w, from, sizeof w);
+LANES_INLINE lanes_bits tile_load(const int8_t* weights) {
+  lanes_bits w;
+  memcpy(&w, weights, sizeof w);
   return w;
 }
 
-LANES_INLINE wholes wholes_multiply_add(wholes sum, wholes x, wholes w) {
+LANES_INLINE lanes_bits tile_multiply_add(lanes_bits sum, lanes_bits x, lanes_bits w) {
 #if defined(__AVX512F__)
-  return (wholes)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
+  return (lanes_bits)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
 #else
-  return (wholes)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
+  return (lanes_bits)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
 #endif
 }
 #else
-typedef int16_t whole_input;
+typedef int16_t tile_input;
 
-LANES_INLINE wholes wholes_load(const int8_t* from) {
+LANES_INLINE lanes_bits tile_load(const int8_t* weights) {
 #if defined(__AVX512F__)
-  return (wholes)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)(const void*)from));
+  return (lanes_bits)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)(const void*)weights));
 #else
-  return (wholes)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(const void*)from));
+  return (lanes_bits)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(const void*)weights));
 #endif
 }
 
-LANES_INLINE wholes wholes_multiply_add(wholes sum, wholes x, wholes w) {
+LANES_INLINE lanes_bits tile_multiply_add(lanes_bits sum, lanes_bits x, lanes_bits w) {
 #if defined(__AVX512F__)
-  return sum + (wholes)_mm512_madd_epi16((__m512i)w, (__m512i)x);
+  return sum + (lanes_bits)_mm512_madd_epi16((__m512i)w, (__m512i)x);
 #else
-  return sum + (wholes)_mm256_madd_epi16((__m256i)w, (__m256i)x);
+  return sum + (lanes_bits)_mm256_madd_epi16((__m256i)w, (__m256i)x);
 #endif
 }
 #endif
+
+LANES_INLINE const tile_input* tile_input_of(const dpc_conv_call* call) {
+  return call->in_whole;
+}
+
+LANES_INLINE lanes_bits tile_begin(const dpc_conv_call* call, int channel) {
+  (void)call, (void)channel;
+  return (lanes_bits){0};
+}
+
+LANES_INLINE lanes_bits tile_broadcast(const tile_input* input) {
+  int32_t bits;
+  memcpy(&bits, input, sizeof bits);
+  return bits - (lanes_bits){0};
+}
 
 // What the sums of some channels are scaled with, all taps met.
-typedef struct wholes_scale {
+typedef struct tile_scale {
   lanes units, bias, zero;
-} wholes_scale;
+} tile_scale;
 
 // What the inputs' zero adds in the taps from `first` to before `end` is taken off.
-LANES_INLINE lanes wholes_bias(const dpc_conv_call* call, int channel, int first, int end,
-                               lanes zero) {
+LANES_INLINE lanes met_bias(const dpc_conv_call* call, int channel, int first, int end,
+                            lanes zero) {
   const float* before = call->tap_sums + channel;
   lanes weights = lanes_load(before + (ptrdiff_t)end * call->tap_sums_row);
   if (first > 0) weights -= lanes_load(before + (ptrdiff_t)first * call->tap_sums_row);
   return lanes_load(call->bias + channel) - weights * zero;
 }
 
-LANES_INLINE wholes_scale wholes_make_scale(const dpc_conv_call* call, int sample, int channel) {
+LANES_INLINE tile_scale tile_make_scale(const dpc_conv_call* call, int sample, int channel) {
   const dpc_whole_scale in = call->in_scale[sample * call->in_scale_sample];
   const lanes units = lanes_load(call->unit + channel) * in.unit, zero = units * in.zero;
-  const lanes bias = wholes_bias(call, channel, 0, call->taps, zero);
-  return (wholes_scale){.units = units, .bias = bias, .zero = zero};
+  const lanes bias = met_bias(call, channel, 0, call->taps, zero);
+  return (tile_scale){.units = units, .bias = bias, .zero = zero};
 }
 
-LANES_INLINE void wholes_end(const dpc_conv_call* call, const wholes_scale* scale, int channel,
-                             int first, int end, wholes sum, float* out) {
+LANES_INLINE void tile_end(const dpc_conv_call* call, const tile_scale* scale, int channel,
+                           int first, int end, lanes_bits sum, float* out) {
   lanes bias = scale->bias;
-  if (first > 0 || end < call->taps) bias = wholes_bias(call, channel, first, end, scale->zero);
+  if (first > 0 || end < call->taps) bias = met_bias(call, channel, first, end, scale->zero);
   lanes_store(out, __builtin_convertvector(sum, lanes) * scale->units + bias);
 }
 
-#define TILE_LANES                             LANES
-#define TILE_ELEMENT                           int8_t
-#define TILE_INPUT_ELEMENT                     whole_input
-#define TILE_VECTOR                            wholes
-#define TILE_VECTOR_IN                         wholes
-#define TILE_INPUT(call)                       ((const whole_input*)(call)->in_whole)
-#define TILE_BEGIN(call, channel)              ((wholes){0})
-#define TILE_SCALE                             wholes_scale
-#define TILE_MAKE_SCALE(call, sample, channel) wholes_make_scale(call, sample, channel)
-#define TILE_END(call, scale, channel, first, end, sum, out) \
-  wholes_end(call, scale, channel, first, end, sum, out)
-#define TILE_BROADCAST(p)          wholes_broadcast(p)
-#define TILE_MULTIPLY_ADD(s, x, w) wholes_multiply_add(s, x, w)
-#define TILE_WEIGHTS(nb)           ((nb)*DPC_LANES * TILE_PAIR)
-#define TILE_LOAD_WEIGHTS(nb, p, w)                    \
-  for (int v = 0; v < (nb)*DPC_LANES / LANES; ++v) {   \
-    (w)[v] = wholes_load((p) + v * LANES * TILE_PAIR); \
-  }
 #include "policy/kernels/conv_tiles.h"

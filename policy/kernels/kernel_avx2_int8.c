@@ -1,11 +1,8 @@
-// Whole numbers on AVX2: pairs of 16 bits in the same tiles.
+// AVX2: whole numbers, as multiply-adds of pairs.
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/whole_rows.h"
 
-#define TILE_PAIR           2
-#define TILE_MANY_POSITIONS 4
-#define TILE_MANY           1
-#define TILE_FEW            1
+#define INT8_TOGETHER 2
 #include "policy/kernels/int8_tiles.h"
 
 void dpc_conv_int8_avx2(const dpc_conv_call* call) {

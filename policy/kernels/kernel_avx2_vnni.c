@@ -1,11 +1,7 @@
 // AVX2 with AVX-VNNI: as AVX2, and dot products of whole numbers in the same tiles.
 #include "policy/kernels/kernel_tables.h"
-#include "policy/kernels/norm_blocks.h"
 
-#define TILE_PAIR           4
-#define TILE_MANY_POSITIONS 4
-#define TILE_MANY           1
-#define TILE_FEW            1
+#define INT8_TOGETHER 4
 #include "policy/kernels/int8_tiles.h"
 
 static void conv_int8(const dpc_conv_call* call) {
@@ -15,7 +11,7 @@ static void conv_int8(const dpc_conv_call* call) {
 const dpc_kernels dpc_kernels_avx2_vnni = {
     .name = "avx2_vnni",
     .widens = true,
-    .int8_together = TILE_PAIR,
+    .int8_together = INT8_TOGETHER,
     .group = dpc_group_avx2,
     .group_bf16 = dpc_group_generic,
     .group_int8 = dpc_group_avx2,

@@ -1,29 +1,7 @@
 // AVX-512: 16 sums in registers, as 8 positions x 2 blocks or 4 x 4.
-#include <immintrin.h>
-
+#include "policy/kernels/fp32_tiles.h"
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/norm_blocks.h"
-
-#define TILE_LANES                                           16
-#define TILE_PAIR                                            1
-#define TILE_ELEMENT                                         float
-#define TILE_INPUT_ELEMENT                                   float
-#define TILE_VECTOR                                          __m512
-#define TILE_VECTOR_IN                                       __m512
-#define TILE_INPUT(call)                                     ((call)->in)
-#define TILE_BEGIN(call, channel)                            _mm512_loadu_ps((call)->bias + (channel))
-#define TILE_SCALE                                           bool
-#define TILE_MAKE_SCALE(call, sample, channel)               true
-#define TILE_END(call, scale, channel, first, end, sum, out) _mm512_storeu_ps(out, sum)
-#define TILE_BROADCAST(p)                                    _mm512_set1_ps(*(p))
-#define TILE_MULTIPLY_ADD(s, x, w)                           _mm512_fmadd_ps(x, w, s)
-#define TILE_MANY_POSITIONS                                  8
-#define TILE_MANY                                            2
-#define TILE_FEW                                             4
-#define TILE_WEIGHTS(nb)                                     ((nb)*DPC_LANES)
-#define TILE_LOAD_WEIGHTS(nb, p, w) \
-  for (int v = 0; v < (nb); ++v) (w)[v] = _mm512_loadu_ps((p) + v * DPC_LANES)
-#include "policy/kernels/conv_tiles.h"
 
 int dpc_group_avx512(int positions) {
   return tile_group(positions);

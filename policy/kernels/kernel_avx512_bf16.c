@@ -1,39 +1,32 @@
 // AVX-512 with BF16: as AVX-512 with VNNI, and dot products of pairs of bfloat16 in the same tiles.
-#include <immintrin.h>
-#include <string.h>
-
+#include "policy/kernels/float_sums.h"
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/norm_blocks.h"
 
-static inline __m512bh broadcast_pair(const uint16_t* from) {
+enum { TILE_PAIR = 2, TILE_FORGETS = false };
+
+typedef uint16_t tile_weight;
+typedef uint16_t tile_input;
+typedef __m512bh tile_operand;
+
+static inline const uint16_t* tile_input_of(const dpc_conv_call* call) {
+  return call->in_bf16;
+}
+
+static inline __m512bh tile_load(const uint16_t* weights) {
+  return (__m512bh)_mm512_loadu_si512(weights);
+}
+
+static inline __m512bh tile_broadcast(const uint16_t* input) {
   int32_t pair;
-  memcpy(&pair, from, sizeof pair);
+  memcpy(&pair, input, sizeof pair);
   return (__m512bh)_mm512_set1_epi32(pair);
 }
 
-static inline __m512bh load_pairs(const uint16_t* from) {
-  return (__m512bh)_mm512_loadu_si512(from);
+static inline lanes tile_multiply_add(lanes sum, __m512bh x, __m512bh w) {
+  return (lanes)_mm512_dpbf16_ps((__m512)sum, x, w);
 }
 
-#define TILE_LANES                                           16
-#define TILE_PAIR                                            2
-#define TILE_ELEMENT                                         uint16_t
-#define TILE_INPUT_ELEMENT                                   uint16_t
-#define TILE_VECTOR                                          __m512
-#define TILE_VECTOR_IN                                       __m512bh
-#define TILE_INPUT(call)                                     ((call)->in_bf16)
-#define TILE_BEGIN(call, channel)                            _mm512_loadu_ps((call)->bias + (channel))
-#define TILE_SCALE                                           bool
-#define TILE_MAKE_SCALE(call, sample, channel)               true
-#define TILE_END(call, scale, channel, first, end, sum, out) _mm512_storeu_ps(out, sum)
-#define TILE_BROADCAST(p)                                    broadcast_pair(p)
-#define TILE_MULTIPLY_ADD(s, x, w)                           _mm512_dpbf16_ps(s, x, w)
-#define TILE_MANY_POSITIONS                                  8
-#define TILE_MANY                                            2
-#define TILE_FEW                                             4
-#define TILE_WEIGHTS(nb)                                     ((nb)*DPC_LANES * 2)
-#define TILE_LOAD_WEIGHTS(nb, p, w) \
-  for (int v = 0; v < (nb); ++v) (w)[v] = load_pairs((p) + v * DPC_LANES * 2)
 #include "policy/kernels/conv_tiles.h"
 
 static void conv_bf16(const dpc_conv_call* call) {

@@ -1,11 +1,8 @@
-// Whole numbers on AVX-512 without VNNI: pairs of 16 bits in the same tiles.
+// AVX-512: whole numbers, as multiply-adds of pairs.
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/whole_rows.h"
 
-#define TILE_PAIR           2
-#define TILE_MANY_POSITIONS 8
-#define TILE_MANY           2
-#define TILE_FEW            4
+#define INT8_TOGETHER 2
 #include "policy/kernels/int8_tiles.h"
 
 void dpc_conv_int8_avx512(const dpc_conv_call* call) {

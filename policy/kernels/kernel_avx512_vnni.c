@@ -1,11 +1,7 @@
 // AVX-512 with VNNI: as AVX-512, and dot products of whole numbers in the same tiles.
 #include "policy/kernels/kernel_tables.h"
-#include "policy/kernels/norm_blocks.h"
 
-#define TILE_PAIR           4
-#define TILE_MANY_POSITIONS 8
-#define TILE_MANY           2
-#define TILE_FEW            4
+#define INT8_TOGETHER 4
 #include "policy/kernels/int8_tiles.h"
 
 void dpc_conv_int8_avx512_vnni(const dpc_conv_call* call) {
@@ -15,7 +11,7 @@ void dpc_conv_int8_avx512_vnni(const dpc_conv_call* call) {
 const dpc_kernels dpc_kernels_avx512_vnni = {
     .name = "avx512_vnni",
     .widens = true,
-    .int8_together = TILE_PAIR,
+    .int8_together = INT8_TOGETHER,
     .group = dpc_group_avx512,
     .group_bf16 = dpc_group_generic,
     .group_int8 = dpc_group_avx512,

@@ -1,5 +1,6 @@
 // Plain C: runs everywhere, and is what the other kernels are tested against.
 #include "policy/kernels/kernel_tables.h"
+#include "policy/kernels/norm_blocks.h"
 #include "policy/kernels/whole_rows.h"
 
 int dpc_group_generic(int positions) {

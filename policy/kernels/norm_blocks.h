@@ -1,61 +1,14 @@
-/// Inside the kernels: normalisation, Mish, FiLM and the sum around, on vectors of as many channels as
-/// the file that includes this has lanes. Static: each file's own flags make it another function.
+/// Inside the kernels: normalisation, Mish, FiLM and the sum around, on vectors of channels.
 #pragma once
 
 #include <math.h>
 #include <string.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "policy/kernels/kernels.h"
+#include "policy/kernels/lanes.h"
 #include "policy/norm_mish.h"
 
-#define LANES_INLINE static inline __attribute__((always_inline))
-
-#if defined(__AVX512F__)
-enum { LANES = 16 };
-#elif defined(__AVX__)
-enum { LANES = 8 };
-#else
-enum { LANES = 4 };
-#endif
-
-typedef float lanes __attribute__((vector_size(sizeof(float) * LANES)));
-typedef int32_t lanes_bits __attribute__((vector_size(sizeof(float) * LANES)));
-
-LANES_INLINE lanes lanes_load(const float* from) {
-  lanes b;
-  memcpy(&b, from, sizeof b);
-  return b;
-}
-
-LANES_INLINE void lanes_store(float* to, lanes b) {
-  memcpy(to, &b, sizeof b);
-}
-
 // --- mish ----------------------------------------------------------------------------------------
-
-// NaN stays NaN. Written out, because compilers make branches of comparisons of vectors, and the time
-// must not depend on the values.
-LANES_INLINE lanes lanes_clamp(lanes x, float low, float high) {
-#if defined(__AVX512F__)
-  const __m512 above = _mm512_max_ps(_mm512_set1_ps(low), (__m512)x);
-  return (lanes)_mm512_min_ps(_mm512_set1_ps(high), above);
-#elif defined(__AVX__)
-  const __m256 above = _mm256_max_ps(_mm256_set1_ps(low), (__m256)x);
-  return (lanes)_mm256_min_ps(_mm256_set1_ps(high), above);
-#elif defined(__SSE2__)
-  const __m128 above = _mm_max_ps(_mm_set1_ps(low), (__m128)x);
-  return (lanes)_mm_min_ps(_mm_set1_ps(high), above);
-#else
-  for (int j = 0; j < LANES; ++j) {
-    x[j] = x[j] < low ? low : x[j];
-    x[j] = x[j] > high ? high : x[j];
-  }
-  return x;
-#endif
-}
 
 // dpc_exp of policy/activation.h, but that the power of two is added to the exponent's bits: those
 // of `shifted` hold it at their lower end.

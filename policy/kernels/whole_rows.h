@@ -1,7 +1,8 @@
 /// Inside the kernels: rows as whole numbers, on the lanes of norm_blocks.h.
 #pragma once
 
-#include "policy/kernels/norm_blocks.h"
+#include "policy/kernels/kernels.h"
+#include "policy/kernels/lanes.h"
 
 typedef uint8_t lanes_bytes __attribute__((vector_size(LANES)));
 typedef int16_t lanes_words __attribute__((vector_size(sizeof(int16_t) * LANES)));
