@@ -44,6 +44,8 @@ static void wait_a_moment(int* waited) {
   ++*waited;
 #if defined(__x86_64__)
   _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #endif
 }
 

@@ -25,6 +25,12 @@ unsigned dpc_denormals_flush(void) {
   const unsigned before = _mm_getcsr();
   _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
   return before;
+#elif defined(__aarch64__)
+  static const uint64_t FLUSH_TO_ZERO = (uint64_t)1 << 24;  // of the operands, too
+  uint64_t before = 0;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+  __asm__ volatile("msr fpcr, %0" : : "r"(before | FLUSH_TO_ZERO));
+  return (unsigned)before;
 #else
   return 0;
 #endif
@@ -33,6 +39,8 @@ unsigned dpc_denormals_flush(void) {
 void dpc_denormals_restore(unsigned before) {
 #if defined(__SSE2__)
   _mm_setcsr(before);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)before));
 #else
   (void)before;
 #endif

@@ -107,7 +107,7 @@ void dpc_thread_join(dpc_thread* thread);
 // --- numbers -------------------------------------------------------------------------------------
 
 /// From now on, in this thread, numbers too small for full precision are zero, in results and as
-/// operands (FTZ and DAZ on x86; nothing elsewhere): they can cost a hundred times the time of
+/// operands (FTZ and DAZ on x86, FZ on ARM; nothing elsewhere): they can cost a hundred times the time of
 /// others. Returns what dpc_denormals_restore wants. What has to give the same bits must run under
 /// the same setting.
 /// Allocates: no. Blocks: no. Thread: any, for itself.

@@ -181,7 +181,7 @@ TILE_INLINE void tile_rest(const int np, const int nb, const dpc_conv_call* call
   static void name(const dpc_conv_call* call, int nb, int channel, const tile_weight* w) { \
     if (nb == NB) {                                                                        \
       tile_taps(NP, NB, call, channel, w);                                                 \
-    } else if (nb == 2) {                                                                  \
+    } else if (NB > 2 && nb == 2) {                                                        \
       tile_rest(NP, 2, call, channel, w);                                                  \
     } else {                                                                               \
       tile_rest(NP, 1, call, channel, w);                                                  \

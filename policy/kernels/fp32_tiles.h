@@ -3,7 +3,7 @@
 
 #include "policy/kernels/float_sums.h"
 
-enum { TILE_PAIR = 1, TILE_FORGETS = false };
+enum { TILE_PAIR = 1, TILE_FORGETS = LANES == 4 };
 
 typedef float tile_weight;
 typedef float tile_input;

@@ -2,14 +2,15 @@
 /// channels that a lane takes in its 4 bytes of input: 4 whole numbers of 8 bits for dot products, or 2
 /// of 16 bits for multiply-adds, which read the weights' bytes as 16 bits too.
 ///
-/// Inputs have no sign, as the dot products want it, but a zero of their own. What it adds, times the
-/// weights of the taps that a position meets, is taken off at the end.
+/// Inputs have no sign, as x86's dot products want it, but a zero of their own. What it adds, times the
+/// weights of the taps that a position meets, is taken off at the end. NEON's products want a sign: there
+/// half of the range is taken off before, and from the zero.
 #pragma once
 
 #include "policy/kernels/kernels.h"
 #include "policy/kernels/lanes.h"
 
-enum { TILE_PAIR = INT8_TOGETHER, TILE_FORGETS = false };
+enum { TILE_PAIR = INT8_TOGETHER, TILE_FORGETS = LANES == 4 };
 
 typedef int8_t tile_weight;
 typedef lanes_bits tile_sum;
@@ -27,8 +28,15 @@ LANES_INLINE lanes_bits tile_load(const int8_t* weights) {
 LANES_INLINE lanes_bits tile_multiply_add(lanes_bits sum, lanes_bits x, lanes_bits w) {
 #if defined(__AVX512F__)
   return (lanes_bits)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
-#else
+#elif defined(__AVX2__)
   return (lanes_bits)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
+#elif defined(__ARM_FEATURE_DOTPROD)
+  return (lanes_bits)vdotq_s32((int32x4_t)sum, (int8x16_t)x, (int8x16_t)w);
+#else
+  // two products are at most 2 * 128 * 127, and fit into 16 bits
+  const int16x8_t low = vmull_s8(vget_low_s8((int8x16_t)x), vget_low_s8((int8x16_t)w));
+  const int16x8_t high = vmull_high_s8((int8x16_t)x, (int8x16_t)w);
+  return (lanes_bits)vpadalq_s16((int32x4_t)sum, vpaddq_s16(low, high));
 #endif
 }
 #else
@@ -60,10 +68,16 @@ LANES_INLINE lanes_bits tile_begin(const dpc_conv_call* call, int channel) {
   return (lanes_bits){0};
 }
 
+#if defined(__aarch64__)
+enum { TAKEN_OFF = 0x80 };
+#else
+enum { TAKEN_OFF = 0 };
+#endif
+
 LANES_INLINE lanes_bits tile_broadcast(const tile_input* input) {
   int32_t bits;
   memcpy(&bits, input, sizeof bits);
-  return bits - (lanes_bits){0};
+  return (bits ^ (int32_t)(TAKEN_OFF * 0x01010101U)) - (lanes_bits){0};
 }
 
 // What the sums of some channels are scaled with, all taps met.
@@ -82,7 +96,8 @@ LANES_INLINE lanes met_bias(const dpc_conv_call* call, int channel, int first, i
 
 LANES_INLINE tile_scale tile_make_scale(const dpc_conv_call* call, int sample, int channel) {
   const dpc_whole_scale in = call->in_scale[sample * call->in_scale_sample];
-  const lanes units = lanes_load(call->unit + channel) * in.unit, zero = units * in.zero;
+  const lanes units = lanes_load(call->unit + channel) * in.unit,
+              zero = units * (in.zero - TAKEN_OFF);
   const lanes bias = met_bias(call, channel, 0, call->taps, zero);
   return (tile_scale){.units = units, .bias = bias, .zero = zero};
 }

@@ -4,12 +4,29 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include "policy/kernels/kernel_tables.h"
 
-const char* const dpc_isa_names[DPC_ISA_COUNT] = {"generic", "avx2",        "avx2_vnni",
-                                                  "avx512",  "avx512_vnni", "avx512_bf16"};
+const char* const dpc_isa_names[DPC_ISA_COUNT] = {
+    "generic", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "neon", "neon_dot"};
+
+static const dpc_kernels* const tables[DPC_ISA_COUNT] = {
+    [DPC_ISA_GENERIC] = &dpc_kernels_generic,
+#if defined(__x86_64__)
+    [DPC_ISA_AVX2] = &dpc_kernels_avx2,
+    [DPC_ISA_AVX2_VNNI] = &dpc_kernels_avx2_vnni,
+    [DPC_ISA_AVX512] = &dpc_kernels_avx512,
+    [DPC_ISA_AVX512_VNNI] = &dpc_kernels_avx512_vnni,
+    [DPC_ISA_AVX512_BF16] = &dpc_kernels_avx512_bf16,
+#elif defined(__aarch64__)
+    [DPC_ISA_NEON] = &dpc_kernels_neon,
+    [DPC_ISA_NEON_DOT] = &dpc_kernels_neon_dot,
+#endif
+};
 
 #if defined(__x86_64__)
 // Not every compiler knows it by name.
@@ -43,26 +60,26 @@ static bool runs(dpc_isa isa) {
 
 // Dot products of bfloat16 multiply twice as much as fp32 does on AMD's processors, but half as much on
 // Intel's (measured on its fifth Xeon generation).
-static bool worth_it(dpc_isa isa) {
+static bool is_fast(dpc_isa isa) {
   return isa != DPC_ISA_AVX512_BF16 || __builtin_cpu_is("amd");
 }
-
-const dpc_kernels* dpc_kernels_of(dpc_isa isa) {
-  static const dpc_kernels* const tables[DPC_ISA_COUNT] = {
-      &dpc_kernels_generic, &dpc_kernels_avx2,        &dpc_kernels_avx2_vnni,
-      &dpc_kernels_avx512,  &dpc_kernels_avx512_vnni, &dpc_kernels_avx512_bf16};
-  return runs(isa) ? tables[isa] : NULL;
-}
 #else
-const dpc_kernels* dpc_kernels_of(dpc_isa isa) {
-  return isa == DPC_ISA_GENERIC ? &dpc_kernels_generic : NULL;
+// NEON is there wherever it is compiled for.
+static bool runs(dpc_isa isa) {
+#if defined(__aarch64__)
+  if (isa == DPC_ISA_NEON_DOT) return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#endif
+  return isa < DPC_ISA_COUNT;
 }
 
-static bool worth_it(dpc_isa isa) {
-  (void)isa;
-  return true;
+static bool is_fast(dpc_isa isa) {
+  return isa < DPC_ISA_COUNT;
 }
 #endif
+
+const dpc_kernels* dpc_kernels_of(dpc_isa isa) {
+  return tables[isa] != NULL && runs(isa) ? tables[isa] : NULL;
+}
 
 static dpc_status pick_named(const char* name, const dpc_kernels** out, dpc_error* error) {
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
@@ -76,7 +93,7 @@ static dpc_status pick_named(const char* name, const dpc_kernels** out, dpc_erro
   }
   return dpc_fail(error, DPC_ERR_CONFIG,
                   "DPC_ISA: '%s' is not one of generic, avx2, avx2_vnni, avx512, avx512_vnni, "
-                  "avx512_bf16",
+                  "avx512_bf16, neon, neon_dot",
                   name);
 }
 
@@ -85,7 +102,7 @@ dpc_status dpc_kernels_pick(const dpc_kernels** out, dpc_error* error) {
   if (name != NULL && name[0] != '\0') return pick_named(name, out, error);
   for (int isa = DPC_ISA_COUNT - 1; isa >= 0; --isa) {
     const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
-    if (kernels == NULL || !worth_it((dpc_isa)isa)) continue;
+    if (kernels == NULL || !is_fast((dpc_isa)isa)) continue;
     *out = kernels;
     break;
   }

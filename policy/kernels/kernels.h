@@ -113,6 +113,8 @@ typedef enum dpc_isa {
   DPC_ISA_AVX512,
   DPC_ISA_AVX512_VNNI,
   DPC_ISA_AVX512_BF16,
+  DPC_ISA_NEON,
+  DPC_ISA_NEON_DOT,
   DPC_ISA_COUNT
 } dpc_isa;
 

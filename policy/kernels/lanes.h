@@ -23,14 +23,16 @@ enum { LANES = 4 };
 typedef float lanes __attribute__((vector_size(sizeof(float) * LANES)));
 typedef int32_t lanes_bits __attribute__((vector_size(sizeof(float) * LANES)));
 
+// In memory, where they need not be aligned. memcpy would do, but gcc on ARM then keeps them there.
+typedef float lanes_there
+    __attribute__((vector_size(sizeof(float) * LANES), aligned(sizeof(float)), may_alias));
+
 LANES_INLINE lanes lanes_load(const float* from) {
-  lanes b;
-  memcpy(&b, from, sizeof b);
-  return b;
+  return *(const lanes_there*)from;
 }
 
 LANES_INLINE void lanes_store(float* to, lanes b) {
-  memcpy(to, &b, sizeof b);
+  *(lanes_there*)to = b;
 }
 
 // NaN stays NaN. Written out, because compilers make branches of comparisons of vectors, and the time

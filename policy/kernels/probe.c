@@ -10,21 +10,26 @@ static const dpc_probe generic = {.multiply_adds = multiply_adds,
                                   .multiply_adds_int8 = multiply_adds,
                                   .read = read_all};
 
-const dpc_probe* dpc_probe_of(const char* isa) {
+static const struct {
+  const char* isa;
+  const dpc_probe* probe;
+} probes[] = {
+    {"generic", &generic},
 #if defined(__x86_64__)
-  static const struct {
-    const char* isa;
-    const dpc_probe* probe;
-  } tables[] = {{"avx2", &dpc_probe_avx2},
-                {"avx2_vnni", &dpc_probe_avx2_vnni},
-                {"avx512", &dpc_probe_avx512},
-                {"avx512_vnni", &dpc_probe_avx512_vnni},
-                {"avx512_bf16", &dpc_probe_avx512_bf16}};
-  for (int i = 0; i < DPC_COUNT(tables); ++i) {
-    if (strcmp(isa, tables[i].isa) == 0) return tables[i].probe;
-  }
-#else
-  (void)isa;
+    {"avx2", &dpc_probe_avx2},
+    {"avx2_vnni", &dpc_probe_avx2_vnni},
+    {"avx512", &dpc_probe_avx512},
+    {"avx512_vnni", &dpc_probe_avx512_vnni},
+    {"avx512_bf16", &dpc_probe_avx512_bf16},
+#elif defined(__aarch64__)
+    {"neon", &dpc_probe_neon},
+    {"neon_dot", &dpc_probe_neon_dot},
 #endif
+};
+
+const dpc_probe* dpc_probe_of(const char* isa) {
+  for (int i = 0; i < DPC_COUNT(probes); ++i) {
+    if (strcmp(isa, probes[i].isa) == 0) return probes[i].probe;
+  }
   return &generic;
 }

@@ -1,4 +1,4 @@
-/// Inside the kernels: rows as whole numbers, on the lanes of norm_blocks.h.
+/// Inside the kernels: rows as whole numbers.
 #pragma once
 
 #include "policy/kernels/kernels.h"
@@ -13,6 +13,8 @@ LANES_INLINE lanes_bits lanes_larger(lanes_bits a, lanes_bits b) {
   return (lanes_bits)_mm512_max_epi32((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__)
   return (lanes_bits)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#elif defined(__aarch64__)
+  return (lanes_bits)vmaxq_s32((int32x4_t)a, (int32x4_t)b);
 #else
   const lanes_bits a_is = a > b;
   return (a & a_is) | (b & ~a_is);

@@ -4,8 +4,8 @@
 
 #include "policy/kernels/float_sums.h"
 
-// AVX2's registers are few: without this the compiler keeps inputs for the next tap, and sums in memory.
-enum { TILE_PAIR = 2, TILE_FORGETS = LANES == 8 };
+// Where registers are few the compiler would keep inputs for the next tap, and sums in memory.
+enum { TILE_PAIR = 2, TILE_FORGETS = LANES <= 8 };
 
 // The two of a pair: a bfloat16 is the upper half of a float.
 typedef struct tile_operand {

@@ -75,9 +75,10 @@ def start_step_peers(args, folder, size, threads):
 
 
 def compare_outputs(peers):
-    """Largest difference of each peer's output from PyTorch's."""
+    """How far each peer's output is from PyTorch's: root mean square over that of the output, so
+    that networks whose outputs differ in size can be compared."""
     reference = peers[-2].hello["output"]
-    return [max(abs(a - b) for a, b in zip(peer.hello["output"], reference)) for peer in peers]
+    return [math.dist(peer.hello["output"], reference) / math.hypot(*reference) for peer in peers]
 
 
 def measure_step(args, size, threads):

@@ -1,0 +1,32 @@
+// NEON: 16 sums in registers, 4 positions x 1 block of four vectors.
+#include "policy/kernels/fp32_tiles.h"
+#include "policy/kernels/kernel_tables.h"
+#include "policy/kernels/norm_blocks.h"
+
+int dpc_group_neon(int positions) {
+  return tile_group(positions);
+}
+
+void dpc_conv_neon(const dpc_conv_call* call) {
+  tile_conv(call, call->weights);
+}
+
+void dpc_norm_neon(const dpc_norm_call* call) {
+  norm_rows(call, lanes_to_bf16);
+}
+
+const dpc_kernels dpc_kernels_neon = {
+    .name = "neon",
+    .widens = true,
+    .int8_together = 4,
+    .group = dpc_group_neon,
+    .group_bf16 = dpc_group_generic,
+    .group_int8 = dpc_group_neon,
+    .conv = dpc_conv_neon,
+    .conv_widened = dpc_conv_widened_neon,
+    .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_int8 = dpc_conv_int8_neon,
+    .norm = dpc_norm_neon,
+    .to_int8 = dpc_to_int8_neon,
+    .to_bf16 = dpc_to_bf16_generic,
+};
