@@ -79,17 +79,6 @@ static size_t packed_count(const dpc_engine_conv* op, int blocks) {
   return (size_t)op->taps * (size_t)op->channels * (size_t)blocks * DPC_LANES;
 }
 
-static int widest_group(const dpc_engine* e, const dpc_engine_conv* op) {
-  switch (op->storage) {
-    case DPC_STORAGE_BF16:
-      return e->kernels->group_bf16(op->positions);
-    case DPC_STORAGE_INT8:
-      return e->kernels->group_int8(op->positions);
-    default:
-      return e->kernels->group(op->positions);
-  }
-}
-
 // Where a group's weights go, `at` elements behind the part's first.
 static void pack_group(const packer* p, const dpc_engine_part* part, size_t at) {
   switch (p->op->storage) {
@@ -115,6 +104,7 @@ static size_t element_size(dpc_storage storage) {
 static bool pack_part(dpc_engine* e, const dpc_engine_conv* op, dpc_engine_part* part,
                       dpc_arena* arena) {
   const size_t bytes = packed_count(op, part->blocks) * element_size(op->storage);
+  const int widest = e->kernels->group(op->positions);
   part->packed = dpc_arena_take(arena, bytes);
   if (part->packed == NULL) return false;
   e->weight_bytes += bytes;
@@ -122,7 +112,7 @@ static bool pack_part(dpc_engine* e, const dpc_engine_conv* op, dpc_engine_part*
     const packer p = {.op = op,
                       .params = e->params,
                       .block = part->first + b,
-                      .width = dpc_group_width(widest_group(e, op), part->blocks - b),
+                      .width = dpc_group_width(widest, part->blocks - b),
                       .together = dpc_engine_together(e, op->storage)};
     pack_group(&p, part, packed_count(op, b));
     b += p.width;

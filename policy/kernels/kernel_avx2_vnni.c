@@ -13,13 +13,9 @@ const dpc_kernels dpc_kernels_avx2_vnni = {
     .widens = true,
     .int8_together = INT8_TOGETHER,
     .group = dpc_group_avx2,
-    .group_bf16 = dpc_group_generic,
-    .group_int8 = dpc_group_avx2,
     .conv = dpc_conv_avx2,
     .conv_widened = dpc_conv_widened_avx2,
-    .conv_bf16 = dpc_conv_bf16_generic,
     .conv_int8 = conv_int8,
     .norm = dpc_norm_avx2,
     .to_int8 = dpc_to_int8_avx2,
-    .to_bf16 = dpc_to_bf16_generic,
 };

@@ -20,13 +20,9 @@ const dpc_kernels dpc_kernels_avx512 = {
     .widens = true,
     .int8_together = 2,
     .group = dpc_group_avx512,
-    .group_bf16 = dpc_group_generic,
-    .group_int8 = dpc_group_avx512,
     .conv = dpc_conv_avx512,
     .conv_widened = dpc_conv_widened_avx512,
-    .conv_bf16 = dpc_conv_bf16_generic,
     .conv_int8 = dpc_conv_int8_avx512,
     .norm = dpc_norm_avx512,
     .to_int8 = dpc_to_int8_avx512,
-    .to_bf16 = dpc_to_bf16_generic,
 };

@@ -3,7 +3,7 @@
 #include "policy/kernels/norm_blocks.h"
 #include "policy/kernels/whole_rows.h"
 
-int dpc_group_generic(int positions) {
+static int group(int positions) {
   (void)positions;
   return 1;
 }
@@ -114,7 +114,7 @@ static void conv_widened(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_WIDENED);
 }
 
-void dpc_conv_bf16_generic(const dpc_conv_call* call) {
+static void conv_bf16(const dpc_conv_call* call) {
   conv_any(call, DPC_STORAGE_BF16);
 }
 
@@ -126,7 +126,7 @@ static void to_int8(const dpc_int8_call* call) {
   whole_rows(call);
 }
 
-void dpc_to_bf16_generic(int n, const float* from, uint16_t* to) {
+static void to_bf16(int n, const float* from, uint16_t* to) {
   for (int i = 0; i < n; ++i) to[i] = dpc_bf16(from[i]);
 }
 
@@ -137,14 +137,12 @@ static void norm(const dpc_norm_call* call) {
 const dpc_kernels dpc_kernels_generic = {
     .name = "generic",
     .int8_together = 2,
-    .group = dpc_group_generic,
-    .group_bf16 = dpc_group_generic,
-    .group_int8 = dpc_group_generic,
+    .group = group,
     .conv = conv,
     .conv_widened = conv_widened,
-    .conv_bf16 = dpc_conv_bf16_generic,
+    .conv_bf16 = conv_bf16,
     .conv_int8 = conv_int8,
     .norm = norm,
     .to_int8 = to_int8,
-    .to_bf16 = dpc_to_bf16_generic,
+    .to_bf16 = to_bf16,
 };

@@ -20,13 +20,9 @@ const dpc_kernels dpc_kernels_neon = {
     .widens = true,
     .int8_together = 4,
     .group = dpc_group_neon,
-    .group_bf16 = dpc_group_generic,
-    .group_int8 = dpc_group_neon,
     .conv = dpc_conv_neon,
     .conv_widened = dpc_conv_widened_neon,
-    .conv_bf16 = dpc_conv_bf16_generic,
     .conv_int8 = dpc_conv_int8_neon,
     .norm = dpc_norm_neon,
     .to_int8 = dpc_to_int8_neon,
-    .to_bf16 = dpc_to_bf16_generic,
 };

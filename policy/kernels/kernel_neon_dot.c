@@ -13,13 +13,9 @@ const dpc_kernels dpc_kernels_neon_dot = {
     .widens = true,
     .int8_together = INT8_TOGETHER,
     .group = dpc_group_neon,
-    .group_bf16 = dpc_group_generic,
-    .group_int8 = dpc_group_neon,
     .conv = dpc_conv_neon,
     .conv_widened = dpc_conv_widened_neon,
-    .conv_bf16 = dpc_conv_bf16_generic,
     .conv_int8 = conv_int8,
     .norm = dpc_norm_neon,
     .to_int8 = dpc_to_int8_neon,
-    .to_bf16 = dpc_to_bf16_generic,
 };

@@ -14,19 +14,7 @@ extern const dpc_kernels dpc_kernels_neon_dot;
 
 // What one file lends to others; each is the function of its table that kernels.h describes.
 
-/// One block.
-/// Allocates: no. Blocks: no. Thread: any.
-int dpc_group_generic(int positions);
-
-/// dpc_kernels.conv_bf16 for groups of one block.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_bf16_generic(const dpc_conv_call* call);
-
-/// dpc_kernels.to_bf16.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_to_bf16_generic(int n, const float* from, uint16_t* to);
-
-/// Blocks of conv and of conv_int8.
+/// dpc_kernels.group.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_group_avx2(int positions);
 
@@ -38,7 +26,7 @@ void dpc_conv_avx2(const dpc_conv_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_widened_avx2(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_int8 for pairs.
+/// dpc_kernels.conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_avx2(const dpc_conv_call* call);
 
@@ -50,7 +38,7 @@ void dpc_norm_avx2(const dpc_norm_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_to_int8_avx2(const dpc_int8_call* call);
 
-/// Blocks of conv and of conv_int8.
+/// dpc_kernels.group.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_group_avx512(int positions);
 
@@ -62,7 +50,7 @@ void dpc_conv_avx512(const dpc_conv_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_widened_avx512(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_int8 for pairs.
+/// dpc_kernels.conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_avx512(const dpc_conv_call* call);
 
@@ -74,11 +62,11 @@ void dpc_norm_avx512(const dpc_norm_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_to_int8_avx512(const dpc_int8_call* call);
 
-/// dpc_kernels.conv_int8 for fours.
+/// dpc_kernels.conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_avx512_vnni(const dpc_conv_call* call);
 
-/// Blocks of conv and of conv_int8.
+/// dpc_kernels.group.
 /// Allocates: no. Blocks: no. Thread: any.
 int dpc_group_neon(int positions);
 
@@ -90,7 +78,7 @@ void dpc_conv_neon(const dpc_conv_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_widened_neon(const dpc_conv_call* call);
 
-/// dpc_kernels.conv_int8 for pairs.
+/// dpc_kernels.conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_neon(const dpc_conv_call* call);
 

@@ -120,20 +120,19 @@ typedef enum dpc_isa {
 
 typedef struct dpc_kernels {
   const char* name;
-  bool widens;                       // conv_widened is faster than conv
-  bool bf16_dot;                     // conv_bf16 is faster than both
-  int int8_together;                 // channels that lie together for conv_int8: 2 or 4
-  int (*group)(int positions);       // most blocks that one group of conv's has
-  int (*group_bf16)(int positions);  // likewise of conv_bf16's
-  int (*group_int8)(int positions);  // and of conv_int8's
+  bool widens;                  // conv_widened is faster than conv
+  bool bf16_dot;                // conv_bf16 is faster than both; without, it may be NULL
+  int int8_together;            // channels that lie together for conv_int8: 2 or 4
+  int (*group)(int positions);  // most blocks that one group has
   void (*conv)(const dpc_conv_call* call);
   void (*conv_widened)(
       const dpc_conv_call* call);  // weights_bf16 in conv's groups, of even channels
-  void (*conv_bf16)(const dpc_conv_call* call);
   void (*conv_int8)(const dpc_conv_call* call);
+  void (*conv_bf16)(const dpc_conv_call* call);
   void (*norm)(const dpc_norm_call* call);
   void (*to_int8)(const dpc_int8_call* call);
-  void (*to_bf16)(int n, const float* from, uint16_t* to);  // rounds to nearest, ties to even
+  // Rounds to nearest, ties to even. NULL where conv_bf16 is.
+  void (*to_bf16)(int n, const float* from, uint16_t* to);
 } dpc_kernels;
 
 /// Blocks in the group that begins where `left` blocks remain: a power of two, at most `most`.
