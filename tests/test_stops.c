@@ -211,6 +211,28 @@ static void test_signals_bring_it_to_rest(void** state) {
   (void)state;
   check_stop(SIGINT, SIGINT);
   check_stop(SIGTERM, SIGINT);
+  check_stop(SIGHUP, SIGTERM);
+}
+
+// A terminal that goes is no reason to stop for who was started with nohup.
+static void test_nohup_goes_on(void** state) {
+  (void)state;
+  point p;
+  open_point(&p);
+  unlink(log_path);
+  (void)signal(SIGHUP, SIG_IGN);
+  const pid_t run = start_run(NULL);
+  (void)signal(SIGHUP, SIG_DFL);
+  step_until(&p, 25);
+  assert_int_equal(kill(run, SIGHUP), 0);
+  step_until(&p, 50);
+  assert_false(log_says("stopping"));
+  assert_int_equal(kill(run, SIGTERM), 0);
+  while (step(&p)) {
+  }
+  assert_int_equal(exit_code(run), 0);
+  assert_true(log_says("terminated: stopping"));
+  close_point(&p);
 }
 
 // --- faults ---------------------------------------------------------------------------------------
@@ -383,6 +405,7 @@ int main(int argc, char** argv) {
   if (argc > 1) kills = atoi(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_signals_bring_it_to_rest),
+      cmocka_unit_test(test_nohup_goes_on),
       cmocka_unit_test(test_fault_waits_for_its_acknowledgement),
       cmocka_unit_test(test_killed_controllers_leave_it_standing),
   };

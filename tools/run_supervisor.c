@@ -40,6 +40,10 @@ dpc_status dpc_run_open_signals(int* fd, dpc_error* error) {
   sigemptyset(&action.sa_mask);
   (void)sigaction(SIGINT, &action, NULL);
   (void)sigaction(SIGTERM, &action, NULL);
+  struct sigaction inherited;
+  const bool asked = sigaction(SIGHUP, NULL, &inherited) == 0;
+  // who started it with nohup wants it to go on without a terminal
+  if (asked && inherited.sa_handler != SIG_IGN) (void)sigaction(SIGHUP, &action, NULL);
   (void)signal(SIGXFSZ, SIG_IGN);
   (void)signal(SIGPIPE, SIG_IGN);
   *fd = signals;
@@ -117,7 +121,10 @@ static void heed_acknowledgement(dpc_run_supervisor* s) {
 static void heed_signal(dpc_run_supervisor* s) {
   uint64_t number;
   if (read(s->signal_fd, &number, sizeof number) != (ssize_t)sizeof number) return;
-  dpc_log(DPC_LOG_INFO, "%s: stopping", number == SIGINT ? "interrupted" : "terminated");
+  const char* what = number == SIGINT   ? "interrupted"
+                     : number == SIGHUP ? "the terminal is gone"
+                                        : "terminated";
+  dpc_log(DPC_LOG_INFO, "%s: stopping", what);
   s->stopping = true;
 }
 

@@ -20,8 +20,8 @@ typedef struct dpc_run_supervisor {
   int room;      // of `result->episodes`
 } dpc_run_supervisor;
 
-/// From now on SIGINT and SIGTERM are written to `fd`, out, an eventfd, and end nothing by themselves;
-/// SIGXFSZ and SIGPIPE are ignored. DPC_ERR_IO. Once in a process.
+/// From now on SIGINT, SIGTERM and SIGHUP are written to `fd`, out, an eventfd, and end nothing by
+/// themselves; SIGXFSZ and SIGPIPE are ignored, and SIGHUP where it was. DPC_ERR_IO. Once in a process.
 /// Allocates: no. Blocks: no. Thread: main, before others are started.
 DPC_NODISCARD dpc_status dpc_run_open_signals(int* fd, dpc_error* error);
 
