@@ -108,8 +108,9 @@ static void check_random(const dpc_unet_def* def) {
   float* params = DPC_TAKE(&arena, float, dpc_unet_param_count(unet));
   dpc_unet_init(unet, (dpc_rng_key){11, 0}, params);
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
-    if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-    setenv("DPC_ISA", dpc_isa_names[isa], 1);
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    if (kernels == NULL) continue;
+    setenv("DPC_ISA", kernels->name, 1);
     assert_near(difference(unet, params, DPC_PRECISION_FP32), 0, 1e-5);
     assert_near(difference(unet, params, DPC_PRECISION_BF16), 0, 5e-2);
     assert_near(difference(unet, params, DPC_PRECISION_INT8), 0, 1e-1);
@@ -183,8 +184,9 @@ static void test_samples_and_threads(void** state) {
   };
   for (int i = 0; i < DPC_COUNT(defs); ++i) {
     for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
-      if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-      setenv("DPC_ISA", dpc_isa_names[isa], 1);
+      const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+      if (kernels == NULL) continue;
+      setenv("DPC_ISA", kernels->name, 1);
       check_same_bits(&defs[i], i == 2 ? 3 : 2);  // more than there are CPUs is slow
     }
   }
@@ -241,8 +243,9 @@ static void check_golden(const char* folder, const char* name) {
   const size_t count = (size_t)def->horizon * (size_t)def->input_dim;
   float* out = DPC_TAKE(&arena, float, count);
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
-    if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-    setenv("DPC_ISA", dpc_isa_names[isa], 1);
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    if (kernels == NULL) continue;
+    setenv("DPC_ISA", kernels->name, 1);
     const dpc_engine_def settings = {.precision = DPC_PRECISION_FP32, .threads = 1};
     dpc_engine* engine = NULL;
     dpc_engine_work* work = NULL;
@@ -295,8 +298,9 @@ static void test_bundled_policy(void** state) {
   const char* path = DPC_SOURCE_DIR "/policy/pretrained/pusht.safetensors";
   assert_ok(dpc_checkpoint_load(path, &arena, &info, &unet, &params, &error), &error);
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
-    if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
-    setenv("DPC_ISA", dpc_isa_names[isa], 1);
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    if (kernels == NULL) continue;
+    setenv("DPC_ISA", kernels->name, 1);
     assert_near(difference(unet, params, DPC_PRECISION_FP32), 0, 1e-5);
   }
 }

@@ -133,9 +133,10 @@ static void test_a_step_is_fixed_work(void** state) {
   def.horizon = SMALL_HORIZON;
   if (!full) make_tiny(&def);
   for (int isa = DPC_ISA_COUNT - 1; isa >= 0; --isa) {
-    if (dpc_kernels_of((dpc_isa)isa) == NULL) continue;
+    const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
+    if (kernels == NULL) continue;
     const int inputs = full || isa == DPC_ISA_GENERIC ? FEW : INPUTS;
-    setenv("DPC_ISA", dpc_isa_names[isa], 1);
+    setenv("DPC_ISA", kernels->name, 1);
     check_steps(&def, DPC_PRECISION_FP32, inputs);
     check_steps(&def, DPC_PRECISION_BF16, inputs);
     check_steps(&def, DPC_PRECISION_INT8, inputs);

@@ -3,15 +3,11 @@
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/norm_blocks.h"
 
-int dpc_group_avx2(int positions) {
-  return tile_group(positions);
-}
-
-void dpc_conv_avx2(const dpc_conv_call* call) {
+static void conv(const dpc_conv_call* call) {
   tile_conv(call, call->weights);
 }
 
-void dpc_norm_avx2(const dpc_norm_call* call) {
+static void norm(const dpc_norm_call* call) {
   norm_rows(call, lanes_to_bf16);
 }
 
@@ -19,10 +15,22 @@ const dpc_kernels dpc_kernels_avx2 = {
     .name = "avx2",
     .widens = true,
     .int8_together = 2,
-    .group = dpc_group_avx2,
-    .conv = dpc_conv_avx2,
+    .group = tile_group,
+    .conv = conv,
     .conv_widened = dpc_conv_widened_avx2,
     .conv_int8 = dpc_conv_int8_avx2,
-    .norm = dpc_norm_avx2,
+    .norm = norm,
+    .to_int8 = dpc_to_int8_avx2,
+};
+
+const dpc_kernels dpc_kernels_avx2_vnni = {
+    .name = "avx2_vnni",
+    .widens = true,
+    .int8_together = 4,
+    .group = tile_group,
+    .conv = conv,
+    .conv_widened = dpc_conv_widened_avx2,
+    .conv_int8 = dpc_conv_int8_avx2_vnni,
+    .norm = norm,
     .to_int8 = dpc_to_int8_avx2,
 };

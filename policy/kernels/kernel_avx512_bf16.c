@@ -1,4 +1,4 @@
-// AVX-512 with BF16: as AVX-512 with VNNI, and dot products of pairs of bfloat16 in the same tiles.
+// AVX-512 with BF16: dot products of pairs of bfloat16, and rounding to it.
 #include "policy/kernels/float_sums.h"
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/norm_blocks.h"
@@ -29,11 +29,11 @@ static inline lanes tile_multiply_add(lanes sum, __m512bh x, __m512bh w) {
 
 #include "policy/kernels/conv_tiles.h"
 
-static void conv_bf16(const dpc_conv_call* call) {
+void dpc_conv_bf16_avx512_bf16(const dpc_conv_call* call) {
   tile_conv(call, call->weights_bf16);
 }
 
-static void to_bf16(int n, const float* from, uint16_t* to) {
+void dpc_to_bf16_avx512_bf16(int n, const float* from, uint16_t* to) {
   int i = 0;
   for (; i + DPC_LANES <= n; i += DPC_LANES) {
     const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + i));
@@ -47,21 +47,6 @@ static inline void round_lanes(lanes z, uint16_t* to) {
   memcpy(to, &rounded, sizeof rounded);
 }
 
-static void norm(const dpc_norm_call* call) {
+void dpc_norm_avx512_bf16(const dpc_norm_call* call) {
   norm_rows(call, round_lanes);
 }
-
-const dpc_kernels dpc_kernels_avx512_bf16 = {
-    .name = "avx512_bf16",
-    .widens = true,
-    .bf16_dot = true,
-    .int8_together = 4,
-    .group = dpc_group_avx512,
-    .conv = dpc_conv_avx512,
-    .conv_widened = dpc_conv_widened_avx512,
-    .conv_bf16 = conv_bf16,
-    .conv_int8 = dpc_conv_int8_avx512_vnni,
-    .norm = norm,
-    .to_int8 = dpc_to_int8_avx512,
-    .to_bf16 = to_bf16,
-};

@@ -3,15 +3,11 @@
 #include "policy/kernels/kernel_tables.h"
 #include "policy/kernels/norm_blocks.h"
 
-int dpc_group_neon(int positions) {
-  return tile_group(positions);
-}
-
-void dpc_conv_neon(const dpc_conv_call* call) {
+static void conv(const dpc_conv_call* call) {
   tile_conv(call, call->weights);
 }
 
-void dpc_norm_neon(const dpc_norm_call* call) {
+static void norm(const dpc_norm_call* call) {
   norm_rows(call, lanes_to_bf16);
 }
 
@@ -19,10 +15,22 @@ const dpc_kernels dpc_kernels_neon = {
     .name = "neon",
     .widens = true,
     .int8_together = 4,
-    .group = dpc_group_neon,
-    .conv = dpc_conv_neon,
+    .group = tile_group,
+    .conv = conv,
     .conv_widened = dpc_conv_widened_neon,
     .conv_int8 = dpc_conv_int8_neon,
-    .norm = dpc_norm_neon,
+    .norm = norm,
+    .to_int8 = dpc_to_int8_neon,
+};
+
+const dpc_kernels dpc_kernels_neon_dot = {
+    .name = "neon_dot",
+    .widens = true,
+    .int8_together = 4,
+    .group = tile_group,
+    .conv = conv,
+    .conv_widened = dpc_conv_widened_neon,
+    .conv_int8 = dpc_conv_int8_neon_dot,
+    .norm = norm,
     .to_int8 = dpc_to_int8_neon,
 };

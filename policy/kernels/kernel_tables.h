@@ -1,4 +1,4 @@
-/// Inside the kernels: one table per file. Used by kernels.c and nobody else.
+/// Inside the kernels: the tables, which kernels.c chooses from, and what files lend to them.
 #pragma once
 
 #include "policy/kernels/kernels.h"
@@ -12,15 +12,7 @@ extern const dpc_kernels dpc_kernels_avx512_bf16;
 extern const dpc_kernels dpc_kernels_neon;
 extern const dpc_kernels dpc_kernels_neon_dot;
 
-// What one file lends to others; each is the function of its table that kernels.h describes.
-
-/// dpc_kernels.group.
-/// Allocates: no. Blocks: no. Thread: any.
-int dpc_group_avx2(int positions);
-
-/// dpc_kernels.conv.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_avx2(const dpc_conv_call* call);
+// Each is the function of a table that kernels.h describes.
 
 /// dpc_kernels.conv_widened.
 /// Allocates: no. Blocks: no. Thread: any.
@@ -30,21 +22,13 @@ void dpc_conv_widened_avx2(const dpc_conv_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_avx2(const dpc_conv_call* call);
 
-/// dpc_kernels.norm.
+/// dpc_kernels.conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_norm_avx2(const dpc_norm_call* call);
+void dpc_conv_int8_avx2_vnni(const dpc_conv_call* call);
 
 /// dpc_kernels.to_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_to_int8_avx2(const dpc_int8_call* call);
-
-/// dpc_kernels.group.
-/// Allocates: no. Blocks: no. Thread: any.
-int dpc_group_avx512(int positions);
-
-/// dpc_kernels.conv.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_avx512(const dpc_conv_call* call);
 
 /// dpc_kernels.conv_widened.
 /// Allocates: no. Blocks: no. Thread: any.
@@ -54,25 +38,13 @@ void dpc_conv_widened_avx512(const dpc_conv_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_avx512(const dpc_conv_call* call);
 
-/// dpc_kernels.norm.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_norm_avx512(const dpc_norm_call* call);
-
-/// dpc_kernels.to_int8.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_to_int8_avx512(const dpc_int8_call* call);
-
 /// dpc_kernels.conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_avx512_vnni(const dpc_conv_call* call);
 
-/// dpc_kernels.group.
+/// dpc_kernels.to_int8.
 /// Allocates: no. Blocks: no. Thread: any.
-int dpc_group_neon(int positions);
-
-/// dpc_kernels.conv.
-/// Allocates: no. Blocks: no. Thread: any.
-void dpc_conv_neon(const dpc_conv_call* call);
+void dpc_to_int8_avx512(const dpc_int8_call* call);
 
 /// dpc_kernels.conv_widened.
 /// Allocates: no. Blocks: no. Thread: any.
@@ -82,10 +54,22 @@ void dpc_conv_widened_neon(const dpc_conv_call* call);
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_conv_int8_neon(const dpc_conv_call* call);
 
-/// dpc_kernels.norm.
+/// dpc_kernels.conv_int8.
 /// Allocates: no. Blocks: no. Thread: any.
-void dpc_norm_neon(const dpc_norm_call* call);
+void dpc_conv_int8_neon_dot(const dpc_conv_call* call);
 
 /// dpc_kernels.to_int8.
 /// Allocates: no. Blocks: no. Thread: any.
 void dpc_to_int8_neon(const dpc_int8_call* call);
+
+/// dpc_kernels.conv_bf16.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_conv_bf16_avx512_bf16(const dpc_conv_call* call);
+
+/// dpc_kernels.norm.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_norm_avx512_bf16(const dpc_norm_call* call);
+
+/// dpc_kernels.to_bf16.
+/// Allocates: no. Blocks: no. Thread: any.
+void dpc_to_bf16_avx512_bf16(int n, const float* from, uint16_t* to);

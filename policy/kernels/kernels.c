@@ -11,7 +11,7 @@
 
 #include "policy/kernels/kernel_tables.h"
 
-const char* const dpc_isa_names[DPC_ISA_COUNT] = {
+static const char* const names[DPC_ISA_COUNT] = {
     "generic", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "neon", "neon_dot"};
 
 static const dpc_kernels* const tables[DPC_ISA_COUNT] = {
@@ -83,7 +83,7 @@ const dpc_kernels* dpc_kernels_of(dpc_isa isa) {
 
 static dpc_status pick_named(const char* name, const dpc_kernels** out, dpc_error* error) {
   for (int isa = 0; isa < DPC_ISA_COUNT; ++isa) {
-    if (strcmp(name, dpc_isa_names[isa]) != 0) continue;
+    if (strcmp(name, names[isa]) != 0) continue;
     const dpc_kernels* kernels = dpc_kernels_of((dpc_isa)isa);
     if (kernels == NULL) {
       return dpc_fail(error, DPC_ERR_CONFIG, "DPC_ISA: this machine does not support '%s'", name);

@@ -142,9 +142,6 @@ static inline int dpc_group_width(int most, int left) {
   return width;
 }
 
-/// What DPC_ISA calls them, [DPC_ISA_COUNT].
-extern const char* const dpc_isa_names[];
-
 /// The kernels of one instruction set, or NULL when this machine or this build lacks it.
 /// Allocates: no. Blocks: no. Thread: any.
 const dpc_kernels* dpc_kernels_of(dpc_isa isa);

@@ -1,7 +1,7 @@
 /// Inside the probes: the loops, in vectors of PROBE_BYTES, as many sums as PROBE_SUMS. A file
 /// defines both, includes this, and is compiled for its instruction set. Where the kernels have
 /// instructions for whole numbers, it defines PROBE_INT8(sum, ones), which multiplies and adds
-/// PROBE_PER_LANE of them in each lane.
+/// PROBE_PER_LANE of them in each lane. PROBE_TABLE is the name of what comes of it.
 #pragma once
 
 #include <string.h>
@@ -68,3 +68,10 @@ static uint64_t read_all(const void* from, size_t size, int streams) {
   for (size_t i = 0; i < sizeof seen / sizeof folded; ++i) folded ^= seen[i];
   return folded;
 }
+
+#if defined(PROBE_TABLE)
+const dpc_probe PROBE_TABLE = {.multiply_adds = multiply_adds,
+                               .multiply_adds_bf16 = multiply_adds,
+                               .multiply_adds_int8 = multiply_adds_int8,
+                               .read = read_all};
+#endif

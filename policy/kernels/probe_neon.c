@@ -1,6 +1,7 @@
 // NEON: 32 registers of 4 floats.
 #include <arm_neon.h>
 
+#define PROBE_TABLE           dpc_probe_neon
 #define PROBE_BYTES           16
 #define PROBE_SUMS            24
 #define PROBE_INT8(sum, ones) (wholes) add_products((int32x4_t)(sum), (int8x16_t)(ones))
@@ -14,8 +15,3 @@ static inline int32x4_t add_products(int32x4_t sum, int8x16_t ones) {
 }
 
 #include "policy/kernels/probe_loops.h"
-
-const dpc_probe dpc_probe_neon = {.multiply_adds = multiply_adds,
-                                  .multiply_adds_bf16 = multiply_adds,
-                                  .multiply_adds_int8 = multiply_adds_int8,
-                                  .read = read_all};
